@@ -1,0 +1,96 @@
+//! What else must survive a restart: since when objects are there, and single values.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portico_core::key::{Kind, ObjectKey};
+use rusqlite::OptionalExtension;
+
+use crate::database::{StoreError, at};
+use crate::open::Store;
+
+impl Store {
+    /// Remembers in one transaction that the objects in `here` are there since `now` (those already known keep their
+    /// moment), and forgets those in `gone`. An object in both is new.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn record_seen(&mut self, here: &[ObjectKey], gone: &[ObjectKey], now: Timestamp) -> Result<(), StoreError> {
+        let failed = at(&self.path, "record since when objects are there");
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        {
+            let mut forget = transaction
+                .prepare_cached("DELETE FROM first_seen WHERE kind = ?1 AND namespace = ?2 AND name = ?3")
+                .map_err(&failed)?;
+            for ObjectKey { kind, name } in gone {
+                forget.execute((kind.as_str(), &*name.namespace, &*name.name)).map_err(&failed)?;
+            }
+            let mut keep = transaction
+                .prepare_cached("INSERT OR IGNORE INTO first_seen VALUES (?1, ?2, ?3, ?4)")
+                .map_err(&failed)?;
+            for ObjectKey { kind, name } in here {
+                keep.execute((kind.as_str(), &*name.namespace, &*name.name, now.as_microsecond())).map_err(&failed)?;
+            }
+        }
+        transaction.commit().map_err(&failed)
+    }
+
+    /// Tells `each` object that is remembered, and since when it is there, in order of kind and name.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn first_seen(&self, mut each: impl FnMut(ObjectKey, Timestamp)) -> Result<(), StoreError> {
+        let failed = at(&self.path, "read since when objects are there");
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT kind, namespace, name, at FROM first_seen ORDER BY kind, namespace, name")
+            .map_err(&failed)?;
+        let mut rows = statement.query([]).map_err(&failed)?;
+        let mut namespace: Arc<str> = "".into();
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let text = |index| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
+            // A kind of a newer Portico is not ours to know.
+            let Ok(kind) = text(0).map_err(&failed)?.parse::<Kind>() else { continue };
+            let found = text(1).map_err(&failed)?;
+            if *found != *namespace {
+                namespace = found.into();
+            }
+            let name = text(2).map_err(&failed)?;
+            let at = row.get(3).map_err(&failed)?;
+            each(ObjectKey::new(kind, namespace.clone(), name), moment(at));
+        }
+        Ok(())
+    }
+
+    /// The value that was set for `key`.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn meta(&self, key: &str) -> Result<Option<String>, StoreError> {
+        self.connection
+            .prepare_cached("SELECT value FROM meta WHERE key = ?1")
+            .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+            .map_err(at(&self.path, "read a remembered value"))
+    }
+
+    /// Sets the value for `key`; `None` takes it away.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn set_meta(&mut self, key: &str, value: Option<&str>) -> Result<(), StoreError> {
+        let done = match value {
+            Some(value) => self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?1, ?2)", [key, value]),
+            None => self.connection.execute("DELETE FROM meta WHERE key = ?1", [key]),
+        };
+        done.map(drop).map_err(at(&self.path, "remember a value"))
+    }
+}
+
+/// A stored moment. One that no clock can show becomes the epoch.
+pub(crate) fn moment(microseconds: i64) -> Timestamp {
+    Timestamp::from_microsecond(microseconds).unwrap_or(Timestamp::UNIX_EPOCH)
+}
