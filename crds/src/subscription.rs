@@ -1,0 +1,192 @@
+//! The kind `Subscription`.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Condition, Limit, LocalRef, NamespacedRef, Timestamp};
+
+/// The wish of an application to use a plan.
+#[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[kube(
+    group = "portico.dev",
+    version = "v1alpha1",
+    kind = "Subscription",
+    namespaced,
+    status = "SubscriptionStatus",
+    derive = "PartialEq",
+    shortname = "psub",
+    category = "portico",
+    doc = "The wish of an application to use a plan. Its status says what has been granted.",
+    printcolumn(
+        name = "Application",
+        type_ = "string",
+        json_path = ".spec.application.name",
+        description = "Who subscribes."
+    ),
+    printcolumn(name = "Plan", type_ = "string", json_path = ".spec.plan.name", description = "What it asks for."),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "Where it is in its life."),
+    printcolumn(
+        name = "Stage",
+        type_ = "string",
+        json_path = ".status.stage",
+        description = "How far it is on its way to production."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status",
+        description = "Whether what was asked for is granted and enforced."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason",
+        description = "Why it is ready or not."
+    ),
+    printcolumn(
+        name = "Granted",
+        type_ = "string",
+        json_path = ".status.granted.plan.name",
+        description = "The plan that is enforced.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].message",
+        description = "What is wrong and what to do.",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SubscriptionSpec {
+    /// The Application that subscribes. It cannot be changed.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("application cannot be changed; make another Subscription"))]
+    pub application: LocalRef,
+    /// The Plan. Change it to change to another plan, as far as that plan's `changeMode` lets you.
+    pub plan: NamespacedRef,
+    /// Scopes that it asks for, besides those that come with every subscription.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub scopes: Vec<RequestedScope>,
+    /// The version of the plan's terms that was accepted. A plan with terms is granted only with its present version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub accepted_terms: Option<String>,
+    /// Whether access is off for now. Credentials stay, and work again afterwards.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub suspend: bool,
+    /// When it ends, for example `2026-12-31T23:59:59Z`. A moment in the past ends it at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_at: Option<Timestamp>,
+    /// Whether it should leave the sandbox for production. Somebody may have to agree.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub go_live: bool,
+}
+
+/// A scope that a subscription asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestedScope {
+    /// The scope, as a product of the plan names it.
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9:._/-]{1,128}$"))]
+    pub name: String,
+    /// What it is needed for. `Restricted` scopes are granted only with a reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 4096))]
+    pub reason: Option<String>,
+}
+
+/// What became of a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SubscriptionStatus {
+    /// The `metadata.generation` that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, `Reconciling`, `Stalled` and what leads to them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Where it is in its life. Only `Active` and `PendingCancellation` have access.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// How far it is on its way to production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<SubscriptionStage>,
+    /// What is enforced. It may be less than what is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Granted>,
+    /// Where the products can be called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub urls: Vec<String>,
+    /// When access ends, because it is cancelled or its time is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_at: Option<Timestamp>,
+}
+
+/// Where a subscription is in its life.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+pub enum Phase {
+    /// Waits for an approval, or for something that it refers to.
+    #[default]
+    Pending,
+    /// Waits for a payment.
+    PendingPayment,
+    /// A payment failed.
+    PaymentFailed,
+    /// Has access.
+    Active,
+    /// Access is off for now.
+    Suspended,
+    /// Was turned down.
+    Rejected,
+    /// Has access until it ends.
+    PendingCancellation,
+    /// Was ended.
+    Cancelled,
+    /// Its time is over.
+    Expired,
+}
+
+/// How far a subscription is on its way to production.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+pub enum SubscriptionStage {
+    /// In sandboxes only.
+    Sandbox,
+    /// In sandboxes, and somebody is asked to let it go live.
+    InReview,
+    /// In sandboxes, and something has to change before it may go live.
+    ChangesRequested,
+    /// Live.
+    #[default]
+    Production,
+}
+
+/// What is enforced for a subscription.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Granted {
+    /// The Plan.
+    pub plan: NamespacedRef,
+    /// The scopes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub scopes: Vec<String>,
+    /// The limits that gateways enforce, read back from them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub limits: Vec<Limit>,
+    /// The Git commit that granted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
