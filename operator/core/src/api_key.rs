@@ -1,0 +1,134 @@
+//! The form of the API keys that Portico makes.
+//!
+//! `ptk_` + 32 random characters + 7 characters of checksum. The alphabet is Crockford's base 32 in lower case: no
+//! letters that look like others, five bits a character, so 160 random bits. The prefix and the checksum (CRC-32 of
+//! what stands before it) let scanners tell a leaked key from a look-alike without asking anyone.
+//!
+//! The first two random characters choose the shard in which gateways look the key up.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What every key begins with.
+pub const PREFIX: &str = "ptk_";
+
+/// Matches every key and nothing else of note; for secret scanners.
+pub const PATTERN: &str = "ptk_[0-9a-hjkmnp-tv-z]{39}";
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const RANDOM: usize = 32;
+const CHECKSUM: usize = 7;
+const SHARD: usize = 2;
+
+/// A key. It prints as `[redacted]`; only [`ApiKey::expose`] tells it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ApiKey(Box<str>);
+
+/// Not a key that Portico made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotAKey {
+    /// The prefix, the length or the alphabet is off.
+    Form,
+    /// The form is right, the checksum is not: a typing error, or a made-up key.
+    Checksum,
+}
+
+impl ApiKey {
+    /// The key that 20 random bytes make.
+    pub fn from_random(bytes: [u8; 20]) -> Self {
+        let mut text = String::with_capacity(PREFIX.len() + RANDOM + CHECKSUM);
+        text.push_str(PREFIX);
+        for chunk in bytes.chunks_exact(5) {
+            let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+            push_symbols(&mut text, bits, 8);
+        }
+        let checksum = crc32(text.as_bytes());
+        push_symbols(&mut text, u64::from(checksum), CHECKSUM);
+        ApiKey(text.into())
+    }
+
+    /// The key itself. Every caller is a place where a key leaves Portico.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The characters that choose the shard: what [`shards`] lists.
+    pub fn shard(&self) -> &str {
+        &self.0[PREFIX.len()..PREFIX.len() + SHARD]
+    }
+}
+
+impl FromStr for ApiKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        let body = text.strip_prefix(PREFIX).ok_or(NotAKey::Form)?;
+        if body.len() != RANDOM + CHECKSUM || !body.bytes().all(|byte| ALPHABET.contains(&byte)) {
+            return Err(NotAKey::Form);
+        }
+        let (checked, checksum) = text.split_at(PREFIX.len() + RANDOM);
+        let mut expected = String::with_capacity(CHECKSUM);
+        push_symbols(&mut expected, u64::from(crc32(checked.as_bytes())), CHECKSUM);
+        if checksum == expected { Ok(ApiKey(text.into())) } else { Err(NotAKey::Checksum) }
+    }
+}
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Every value that [`ApiKey::shard`] can have, in order.
+pub fn shards() -> impl Iterator<Item = String> {
+    ALPHABET
+        .iter()
+        .flat_map(|first| ALPHABET.iter().map(|second| [char::from(*first), char::from(*second)].iter().collect()))
+}
+
+fn push_symbols(text: &mut String, bits: u64, count: usize) {
+    for place in (0..count).rev() {
+        let symbol = bits >> (5 * place) & 31;
+        text.push(char::from(ALPHABET[usize::try_from(symbol).unwrap_or_default()]));
+    }
+}
+
+/// CRC-32 as in IEEE 802.3, the one of zip and PNG.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn crc_is_the_standard_one() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn a_key_reads_back_and_a_changed_one_does_not() {
+        let key = ApiKey::from_random(*b"twenty bytes of test");
+        assert_eq!(key.expose().len(), 43);
+        assert_eq!(key.expose().parse(), Ok(key.clone()));
+        assert_eq!(format!("{key:?}"), "[redacted]");
+        for place in PREFIX.len()..key.expose().len() {
+            let mut bytes = key.expose().as_bytes().to_vec();
+            bytes[place] = if bytes[place] == b'0' { b'1' } else { b'0' };
+            let changed = String::from_utf8(bytes).expect("ASCII");
+            assert_eq!(changed.parse::<ApiKey>(), Err(NotAKey::Checksum), "{place}");
+        }
+        assert_eq!("ptk_short".parse::<ApiKey>(), Err(NotAKey::Form));
+    }
+
+    #[test]
+    fn shards_are_all_there() {
+        let all: Vec<_> = shards().collect();
+        assert_eq!(all.len(), 1024);
+        assert!(all.is_sorted());
+        assert!(all.iter().any(|shard| shard == ApiKey::from_random([7; 20]).shard()));
+    }
+}

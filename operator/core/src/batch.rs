@@ -1,0 +1,146 @@
+//! What goes in: changes of desired state, and facts that neighbours report.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portico_crds::{
+    ApiProductSpec, ApplicationSpec, ApprovalSpec, CredentialSpec, DeveloperSpec, EnvironmentSpec, PlanSpec,
+    PortalSpec, SubscriptionSpec, TeamSpec,
+};
+
+use crate::diagnostic::Diagnostic;
+use crate::key::{Kind, Name, ObjectKey};
+
+/// What an object says, by kind.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant is named after its kind")]
+pub enum Spec {
+    Portal(Box<PortalSpec>),
+    Environment(Box<EnvironmentSpec>),
+    ApiProduct(Box<ApiProductSpec>),
+    Plan(Box<PlanSpec>),
+    Team(Box<TeamSpec>),
+    Developer(Box<DeveloperSpec>),
+    Application(Box<ApplicationSpec>),
+    Subscription(Box<SubscriptionSpec>),
+    Approval(Box<ApprovalSpec>),
+    Credential(Box<CredentialSpec>),
+}
+
+impl Spec {
+    /// The kind that has such a spec.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Spec::Portal(_) => Kind::Portal,
+            Spec::Environment(_) => Kind::Environment,
+            Spec::ApiProduct(_) => Kind::ApiProduct,
+            Spec::Plan(_) => Kind::Plan,
+            Spec::Team(_) => Kind::Team,
+            Spec::Developer(_) => Kind::Developer,
+            Spec::Application(_) => Kind::Application,
+            Spec::Subscription(_) => Kind::Subscription,
+            Spec::Approval(_) => Kind::Approval,
+            Spec::Credential(_) => Kind::Credential,
+        }
+    }
+}
+
+/// An object of desired state as a front end read it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object {
+    /// The namespace and name.
+    pub name: Name,
+    /// `metadata.generation` in Kubernetes; absent elsewhere.
+    pub generation: Option<i64>,
+    /// When it first existed; orders those who compete for a limited number of places.
+    pub created: Option<Timestamp>,
+    /// What it says.
+    pub spec: Spec,
+}
+
+impl Object {
+    /// Kind and name.
+    pub fn key(&self) -> ObjectKey {
+        self.name.clone().of(self.spec.kind())
+    }
+}
+
+/// An OpenAPI document that a product refers to. Front ends read it, from a file or a `ConfigMap`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Document {
+    /// The text as it stands.
+    Text(Arc<str>),
+    /// It could not be read, and why.
+    Unreadable(String),
+}
+
+/// One change of desired state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// The object is new or says something else now.
+    Put(Object),
+    /// The object is no longer there.
+    Remove(ObjectKey),
+    /// The OpenAPI document of a product's version.
+    Document {
+        /// The product.
+        product: Name,
+        /// The name of the version.
+        version: String,
+        /// What was found; `None` takes it away.
+        document: Option<Document>,
+    },
+    /// All that the front end has to say against this object's text (empty: nothing any more).
+    /// An object that cannot be read keeps what it said before.
+    Findings(ObjectKey, Vec<Diagnostic>),
+}
+
+/// Something that a neighbour did or saw. Facts are not desired state: they survive a revert.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A key was made for a generation of a credential, at a moment. Reported once more after a restart.
+    KeyMade {
+        /// The credential.
+        credential: Name,
+        /// Which of its generations.
+        generation: i64,
+        /// When.
+        at: Timestamp,
+        /// A digest that identifies the key and does not give it away.
+        fingerprint: Arc<str>,
+    },
+    /// The keys of these generations of a credential are gone for good.
+    KeysGone {
+        /// The credential.
+        credential: Name,
+        /// Which of its generations.
+        generations: Vec<i64>,
+    },
+    /// A gateway confirmed every output of the environment up to and including this serial.
+    Confirmed {
+        /// The environment.
+        environment: Name,
+        /// See [`crate::delta::Put::serial`].
+        serial: u64,
+    },
+    /// A gateway refused an output; what it enforced before goes on.
+    Refused {
+        /// The environment.
+        environment: Name,
+        /// The objects whose outputs were in what it refused.
+        objects: Vec<ObjectKey>,
+        /// In the gateway's words.
+        message: String,
+    },
+}
+
+/// What happened since the last batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The moment of this batch. The core knows no other clock.
+    pub now: Timestamp,
+    /// Changes of desired state, in any order; of two about one object the later holds.
+    pub changes: Vec<Change>,
+    /// What neighbours report.
+    pub facts: Vec<Fact>,
+}

@@ -1,0 +1,613 @@
+//! The engine: takes batches, keeps what follows from them up to date, and says what changed.
+//!
+//! Every kind of thing that is computed is a [`Stage`]; a node of a stage depends on objects and on nodes of stages
+//! before it. A batch marks nodes, then one pass over the stages computes them; a node that comes out as it was marks
+//! nothing. A rebuild is the same pass with everything marked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use crate::batch::{Batch, Change, Fact, Spec};
+use crate::delta::{Delta, KeyWish, Output, OutputKey, Put, Removal};
+use crate::key::{Kind, Name, ObjectKey};
+use crate::resolve::{self, Hold, Scene, Views};
+use crate::table::{Map, Set};
+use crate::world::{Made, World};
+
+/// What is computed, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Stage {
+    Environment,
+    Product,
+    Plan,
+    Application,
+    Candidate,
+    Places,
+    Subscription,
+    Credential,
+    Api,
+}
+
+const STAGES: [Stage; 9] = [
+    Stage::Environment,
+    Stage::Product,
+    Stage::Plan,
+    Stage::Application,
+    Stage::Candidate,
+    Stage::Places,
+    Stage::Subscription,
+    Stage::Credential,
+    Stage::Api,
+];
+
+/// Desired state, facts, and all that follows from them.
+#[derive(Clone, Debug, Default)]
+pub struct Core {
+    pub(crate) world: World,
+    pub(crate) views: Views,
+    pub(crate) outputs: Map<OutputKey, (Output, u64)>,
+    /// How many endpoints of a product are or were served.
+    endpoints: Map<Name, u32>,
+    pub(crate) gateways: Map<Name, GatewayState>,
+    timers: BTreeSet<(Timestamp, Stage, Name)>,
+    wakes: Map<(Stage, Name), Timestamp>,
+    pub(crate) now: Timestamp,
+    serial: u64,
+}
+
+/// How far a gateway has confirmed what it was asked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct GatewayState {
+    pub(crate) confirmed: u64,
+    /// Outputs after that, by serial.
+    pending: BTreeMap<u64, OutputKey>,
+    /// What it said no to, in its words.
+    pub(crate) refused: BTreeMap<ObjectKey, String>,
+}
+
+#[derive(Default)]
+struct Pass {
+    marked: [Set<Name>; STAGES.len()],
+    statuses: BTreeSet<ObjectKey>,
+    outputs: BTreeMap<OutputKey, Option<Output>>,
+    keys: BTreeMap<Name, KeyWish>,
+    recomputed: usize,
+}
+
+impl Pass {
+    fn mark(&mut self, stage: Stage, name: &Name) {
+        let marked = &mut self.marked[stage as usize];
+        if !marked.contains(name) {
+            marked.insert(name.clone());
+        }
+    }
+
+    fn mark_all<'a>(&mut self, stage: Stage, names: impl Iterator<Item = &'a Name>) {
+        for name in names {
+            self.mark(stage, name);
+        }
+    }
+}
+
+impl Core {
+    /// A core that knows nothing.
+    pub fn new() -> Self {
+        Core::default()
+    }
+
+    /// Takes in a batch and answers what changed. A batch that says nothing new changes nothing.
+    ///
+    /// Time does not run backwards: an earlier `now` than the last counts as the last.
+    pub fn apply(&mut self, batch: Batch) -> Delta {
+        let mut pass = Pass::default();
+        self.now = self.now.max(batch.now);
+        for change in batch.changes {
+            self.change(change, &mut pass);
+        }
+        for fact in batch.facts {
+            self.fact(fact, &mut pass);
+        }
+        while let Some((moment, stage, name)) = self.timers.first().cloned() {
+            if moment > self.now {
+                break;
+            }
+            self.timers.pop_first();
+            self.wakes.remove(&(stage, name.clone()));
+            pass.mark(stage, &name);
+        }
+        self.run(&mut pass);
+        self.finish(pass)
+    }
+
+    /// Computes everything anew. The outputs that come out differently are in the delta: none, unless there is a mistake
+    /// in the dependencies.
+    pub fn rebuild(&mut self) -> Delta {
+        let mut pass = Pass::default();
+        for key in self.world.keys() {
+            self.touch(&key, &mut pass);
+        }
+        self.run(&mut pass);
+        self.finish(pass)
+    }
+
+    fn change(&mut self, change: Change, pass: &mut Pass) {
+        match change {
+            Change::Put(object) => {
+                let key = object.key();
+                let inline = inline_documents(&object.spec);
+                self.mark_siblings(&key, pass);
+                if self.world.put(object) {
+                    for (version, text) in inline {
+                        self.world.document(&key.name, version, Some(crate::batch::Document::Text(text)));
+                    }
+                    self.touch(&key, pass);
+                    self.mark_siblings(&key, pass);
+                }
+            }
+            Change::Remove(key) => {
+                self.mark_siblings(&key, pass);
+                if self.world.remove(&key) {
+                    self.touch(&key, pass);
+                }
+            }
+            Change::Document { product, version, document } => {
+                self.world.document(&product, version, document);
+                pass.mark(Stage::Product, &product);
+                pass.mark_all(Stage::Plan, self.world.plans_of.of(&product));
+                pass.mark(Stage::Api, &product);
+            }
+            Change::Findings(key, findings) => {
+                let before = self.world.findings.get(&key).map(Vec::as_slice).unwrap_or_default();
+                if before != findings {
+                    pass.statuses.insert(key.clone());
+                    if key.kind == Kind::Credential {
+                        pass.mark(Stage::Credential, &key.name);
+                    }
+                    if findings.is_empty() {
+                        self.world.findings.remove(&key);
+                    } else {
+                        self.world.findings.insert(key, findings);
+                    }
+                }
+            }
+        }
+    }
+
+    fn fact(&mut self, fact: Fact, pass: &mut Pass) {
+        match fact {
+            Fact::KeyMade { credential, generation, at, fingerprint } => {
+                let made = self.world.made.entry(credential.clone()).or_default();
+                made.retain(|made| made.generation != generation);
+                made.push(Made { generation, at, fingerprint });
+                made.sort_by_key(|made| made.generation);
+                pass.mark(Stage::Credential, &credential);
+                pass.statuses.insert(credential.of(Kind::Credential));
+            }
+            Fact::KeysGone { credential, generations } => {
+                if let Some(made) = self.world.made.get_mut(&credential) {
+                    made.retain(|made| !generations.contains(&made.generation));
+                    if made.is_empty() {
+                        self.world.made.remove(&credential);
+                    }
+                    pass.mark(Stage::Credential, &credential);
+                    pass.statuses.insert(credential.of(Kind::Credential));
+                }
+            }
+            Fact::Confirmed { environment, serial } => {
+                let state = self.gateways.entry(environment).or_default();
+                if serial <= state.confirmed {
+                    return;
+                }
+                state.confirmed = serial;
+                let later = state.pending.split_off(&(serial + 1));
+                let confirmed = std::mem::replace(&mut state.pending, later);
+                for key in confirmed.values() {
+                    concerned(&self.world, key, &mut pass.statuses);
+                }
+            }
+            Fact::Refused { environment, objects, message } => {
+                let state = self.gateways.entry(environment).or_default();
+                for object in objects {
+                    pass.statuses.insert(object.clone());
+                    state.refused.insert(object, message.clone());
+                }
+            }
+        }
+    }
+
+    /// Marks what an object's own text decides.
+    fn touch(&self, key: &ObjectKey, pass: &mut Pass) {
+        let ObjectKey { kind, name } = key;
+        pass.statuses.insert(key.clone());
+        match kind {
+            Kind::Environment => pass.mark(Stage::Environment, name),
+            Kind::ApiProduct => {
+                pass.mark(Stage::Product, name);
+                pass.mark(Stage::Api, name);
+            }
+            Kind::Plan => pass.mark(Stage::Plan, name),
+            Kind::Application => pass.mark(Stage::Application, name),
+            Kind::Subscription => pass.mark(Stage::Candidate, name),
+            Kind::Credential => pass.mark(Stage::Credential, name),
+            Kind::Portal | Kind::Team | Kind::Developer | Kind::Approval => {}
+        }
+    }
+
+    /// Marks what an object's references decide; called before and after it changes.
+    fn mark_siblings(&self, key: &ObjectKey, pass: &mut Pass) {
+        let world = &self.world;
+        let name = &key.name;
+        match key.kind {
+            Kind::Plan => {
+                if let Some(entry) = world.plans.get(name) {
+                    for product in &entry.spec.products {
+                        pass.mark(Stage::Api, &World::resolve_product(product, name));
+                    }
+                }
+            }
+            Kind::Team => {
+                let applications =
+                    world.applications.keys().filter(|application| application.namespace == name.namespace);
+                pass.mark_all(Stage::Application, applications);
+            }
+            Kind::Application => {
+                let reference = world.applications.get(name).and_then(|entry| entry.spec.reference_id.as_deref());
+                if let Some(reference) = reference {
+                    pass.mark_all(Stage::Application, world.applications_by_reference.of(&reference.into()));
+                }
+            }
+            Kind::Subscription => {
+                if let Some(entry) = world.subscriptions.get(name) {
+                    let application = World::resolve_local(&entry.spec.application, name);
+                    self.mark_rivals(&application, pass);
+                    pass.mark_all(Stage::Credential, world.credentials_of_application.of(&application));
+                }
+            }
+            Kind::Approval => {
+                if let Some(entry) = world.approvals.get(name) {
+                    pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, name));
+                    if let Some(grant) = &entry.spec.grant {
+                        pass.mark(Stage::Places, &World::resolve_local(&grant.plan, name));
+                    }
+                }
+            }
+            Kind::Credential => {
+                if let Some(entry) = world.credentials.get(name) {
+                    let (siblings, subject) = match (&entry.spec.subscription, &entry.spec.application) {
+                        (Some(subscription), _) => (&world.credentials_of_subscription, subscription),
+                        (None, Some(application)) => (&world.credentials_of_application, application),
+                        (None, None) => return,
+                    };
+                    pass.mark_all(Stage::Credential, siblings.of(&World::resolve_local(subject, name)));
+                }
+            }
+            Kind::Portal | Kind::Environment | Kind::ApiProduct | Kind::Developer => {}
+        }
+    }
+
+    fn run(&mut self, pass: &mut Pass) {
+        for stage in STAGES {
+            for name in std::mem::take(&mut pass.marked[stage as usize]) {
+                pass.recomputed += 1;
+                self.compute(stage, name, pass);
+            }
+        }
+    }
+
+    /// Computes one node, and marks what depends on it if it came out differently.
+    fn compute(&mut self, stage: Stage, name: Name, pass: &mut Pass) {
+        let scene = Scene { world: &self.world, views: &self.views, now: self.now };
+        match stage {
+            Stage::Environment => {
+                let view = resolve::environment(scene, &name);
+                let key = OutputKey::Gateway { environment: name.clone() };
+                let gateway = view.as_ref().and_then(|view| view.gateway.clone());
+                pass.outputs.insert(key, gateway.map(|gateway| Output::Gateway(Box::new(gateway))));
+                if replace(&mut self.views.environments, &name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::Environment));
+                    for product in self.world.products_in.of(&name) {
+                        pass.mark(Stage::Product, product);
+                        pass.mark(Stage::Api, product);
+                    }
+                    pass.mark_all(Stage::Credential, self.world.credentials_in.of(&name));
+                }
+            }
+            Stage::Product => {
+                let view = resolve::product(scene, &name);
+                self.alarm(stage, &name, view.as_ref().and_then(|view| view.wake));
+                if replace(&mut self.views.products, &name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::ApiProduct));
+                    pass.mark_all(Stage::Plan, self.world.plans_of.of(&name));
+                    pass.mark(Stage::Api, &name);
+                }
+            }
+            Stage::Plan => {
+                let view = resolve::plan(scene, &name);
+                self.alarm(stage, &name, view.as_ref().and_then(|view| view.wake));
+                let terms = |view: Option<&resolve::PlanView>| view.map(|view| view.terms.clone());
+                let (before, after) = (terms(self.views.plans.get(&name)), terms(view.as_ref()));
+                if replace(&mut self.views.plans, &name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::Plan));
+                }
+                if before != after {
+                    for product in before.iter().chain(&after).flat_map(|terms| &terms.products) {
+                        pass.mark(Stage::Api, &product.name);
+                    }
+                    pass.mark_all(Stage::Candidate, self.world.subscriptions_to_plan.of(&name));
+                    for approval in self.world.approvals_of_plan.of(&name) {
+                        if let Some(entry) = self.world.approvals.get(approval) {
+                            pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, approval));
+                        }
+                    }
+                    pass.mark(Stage::Places, &name);
+                }
+            }
+            Stage::Application => {
+                let view = resolve::application(scene, &name);
+                if replace(&mut self.views.applications, &name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::Application));
+                    pass.mark_all(Stage::Candidate, self.world.subscriptions_of_application.of(&name));
+                    pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(&name));
+                    for subscription in self.world.subscriptions_of_application.of(&name) {
+                        pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(subscription));
+                    }
+                }
+            }
+            Stage::Candidate => self.candidate(name, pass),
+            Stage::Places => {
+                let view = resolve::places(scene, &name);
+                let taken =
+                    |places: Option<&resolve::Places>| places.map(|places| places.taken.clone()).unwrap_or_default();
+                let (before, after) = (taken(self.views.places.get(&name)), taken(view.as_ref()));
+                let limited = view.is_some() != self.views.places.contains_key(&name);
+                if replace(&mut self.views.places, &name, view) {
+                    pass.mark_all(Stage::Subscription, before.symmetric_difference(&after));
+                    if limited {
+                        pass.mark_all(Stage::Subscription, self.world.subscriptions_to_plan.of(&name));
+                    }
+                }
+            }
+            Stage::Subscription => {
+                let view = resolve::settle(scene, &name);
+                if replace(&mut self.views.subscriptions, &name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::Subscription));
+                    pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(&name));
+                    if let Some(entry) = self.world.subscriptions.get(&name) {
+                        let application = World::resolve_local(&entry.spec.application, &name);
+                        pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(&application));
+                    }
+                }
+            }
+            Stage::Credential => self.credential(name, pass),
+            Stage::Api => {
+                let apis = resolve::apis(scene, &name);
+                let count = apis.iter().map(|(_, index, _)| index + 1).max().unwrap_or(0);
+                let known = self.endpoints.insert(name.clone(), count).unwrap_or(0);
+                let environments: BTreeSet<Name> = self.gateways.keys().cloned().collect();
+                for environment in environments {
+                    for index in 0..known {
+                        let key = OutputKey::Api { environment: environment.clone(), product: name.clone(), index };
+                        if self.outputs.contains_key(&key) {
+                            pass.outputs.insert(key, None);
+                        }
+                    }
+                }
+                for (environment, index, api) in apis {
+                    let key = OutputKey::Api { environment, product: name.clone(), index };
+                    pass.outputs.insert(key, Some(Output::Api(Box::new(api))));
+                }
+                if count == 0 {
+                    self.endpoints.remove(&name);
+                }
+            }
+        }
+    }
+
+    fn candidate(&mut self, name: Name, pass: &mut Pass) {
+        let scene = Scene { world: &self.world, views: &self.views, now: self.now };
+        let view = resolve::candidate(scene, &name);
+        self.alarm(Stage::Candidate, &name, view.as_ref().and_then(|view| view.wake));
+        let plan = |view: Option<&resolve::Candidate>| {
+            view.and_then(|view| view.grant.as_ref()).map(|grant| grant.plan.name.clone())
+        };
+        let plans = [plan(self.views.candidates.get(&name)), plan(view.as_ref())];
+        if !replace(&mut self.views.candidates, &name, view) {
+            return;
+        }
+        for plan in plans.iter().flatten() {
+            let limited = self.views.plans.get(plan).is_some_and(|view| view.terms.max_subscriptions.is_some());
+            if limited || self.views.places.contains_key(plan) {
+                pass.mark(Stage::Places, plan);
+            }
+        }
+        pass.mark(Stage::Subscription, &name);
+        if let Some(entry) = self.world.subscriptions.get(&name) {
+            let application = World::resolve_local(&entry.spec.application, &name);
+            self.mark_rivals(&application, pass);
+        }
+    }
+
+    /// Subscriptions of one application compete for its products.
+    fn mark_rivals(&self, application: &Name, pass: &mut Pass) {
+        if self.world.subscriptions_of_application.count(application) > 1 {
+            pass.mark_all(Stage::Subscription, self.world.subscriptions_of_application.of(application));
+        }
+    }
+
+    fn credential(&mut self, name: Name, pass: &mut Pass) {
+        let scene = Scene { world: &self.world, views: &self.views, now: self.now };
+        let view = resolve::credential(scene, &name);
+        self.alarm(Stage::Credential, &name, view.as_ref().and_then(|view| view.wake));
+
+        let environment = self.world.credentials.get(&name).map(|entry| World::resolve(&entry.spec.environment, &name));
+        let served = environment
+            .filter(|environment| self.views.environments.get(environment).is_some_and(|view| view.gateway.is_some()));
+        let client =
+            view.as_ref().and_then(|view| view.client.as_ref()).filter(|client| !client.generations.is_empty());
+        for environment in self.gateways.keys() {
+            let key = OutputKey::Client { environment: environment.clone(), credential: name.clone() };
+            if self.outputs.contains_key(&key) {
+                pass.outputs.insert(key, None);
+            }
+        }
+        if let Some((environment, client)) = served.zip(client) {
+            let key = OutputKey::Client { environment, credential: name.clone() };
+            pass.outputs.insert(key, Some(Output::Client(client.clone())));
+        }
+
+        let made: Vec<i64> = self.world.made.get(&name).into_iter().flatten().map(|made| made.generation).collect();
+        let unreadable = self.world.findings.contains_key(&name.clone().of(Kind::Credential));
+        let wanted = match &view {
+            Some(view) if view.hold != Hold::Gone => view.generations.clone(),
+            // Nobody can say what became of an object that does not read: its keys wait.
+            None if unreadable => made.clone(),
+            _ => Vec::new(),
+        };
+        if wanted != made {
+            pass.keys.insert(name.clone(), KeyWish { credential: name.clone(), generations: wanted });
+        }
+        if replace(&mut self.views.credentials, &name, view) {
+            pass.statuses.insert(name.clone().of(Kind::Credential));
+            if let Some(subscription) =
+                self.world.credentials.get(&name).and_then(|entry| entry.spec.subscription.as_ref())
+            {
+                pass.statuses.insert(World::resolve_local(subscription, &name).of(Kind::Subscription));
+            }
+        }
+    }
+
+    /// Asks to be woken for a node, or no longer.
+    fn alarm(&mut self, stage: Stage, name: &Name, wake: Option<Timestamp>) {
+        if wake.is_none() && self.wakes.is_empty() {
+            return;
+        }
+        let key = (stage, name.clone());
+        if let Some(before) = self.wakes.remove(&key) {
+            self.timers.remove(&(before, stage, name.clone()));
+        }
+        if let Some(wake) = wake {
+            self.timers.insert((wake, stage, name.clone()));
+            self.wakes.insert(key, wake);
+        }
+    }
+
+    /// Numbers what came out and compares it with what was there.
+    fn finish(&mut self, pass: Pass) -> Delta {
+        let Pass { marked: _, mut statuses, outputs, keys, recomputed } = pass;
+        let mut removals = Vec::new();
+        let mut puts = Vec::new();
+        for (key, output) in outputs {
+            match output {
+                None if self.outputs.remove(&key).is_some() => removals.push(key),
+                None => {}
+                Some(output) => match self.outputs.get(&key) {
+                    Some((before, _)) if *before == output => {}
+                    before => {
+                        let takes = before.is_some_and(|(before, _)| takes_only(before, &output));
+                        puts.push((!takes, key, output));
+                    }
+                },
+            }
+        }
+        puts.sort_by(|(gives, key, _), (other_gives, other, _)| (gives, key).cmp(&(other_gives, other)));
+        let removals = removals
+            .into_iter()
+            .map(|key| {
+                let serial = self.number(&key, &mut statuses);
+                Removal { key, serial }
+            })
+            .collect();
+        let puts = puts
+            .into_iter()
+            .map(|(_, key, output)| {
+                let serial = self.number(&key, &mut statuses);
+                self.outputs.insert(key.clone(), (output.clone(), serial));
+                Put { key, output, serial }
+            })
+            .collect();
+        Delta {
+            removals,
+            puts,
+            keys: keys.into_values().collect(),
+            statuses: statuses.into_iter().collect(),
+            recomputed,
+            wake: self.timers.first().map(|(moment, ..)| *moment),
+        }
+    }
+
+    fn number(&mut self, key: &OutputKey, statuses: &mut BTreeSet<ObjectKey>) -> u64 {
+        self.serial += 1;
+        concerned(&self.world, key, statuses);
+        let before = self.outputs.get(key).map(|(_, serial)| *serial);
+        let state = self.gateways.entry(key.environment().clone()).or_default();
+        if let Some(before) = before {
+            state.pending.remove(&before);
+        }
+        state.pending.insert(self.serial, key.clone());
+        state.refused.remove(&source(key));
+        self.serial
+    }
+}
+
+/// The object that an output is made for.
+pub(crate) fn source(key: &OutputKey) -> ObjectKey {
+    match key {
+        OutputKey::Gateway { environment } => environment.clone().of(Kind::Environment),
+        OutputKey::Api { product, .. } => product.clone().of(Kind::ApiProduct),
+        OutputKey::Client { credential, .. } => credential.clone().of(Kind::Credential),
+    }
+}
+
+/// Objects whose status tells of an output.
+fn concerned(world: &World, key: &OutputKey, statuses: &mut BTreeSet<ObjectKey>) {
+    statuses.insert(source(key));
+    if let OutputKey::Client { credential, .. } = key
+        && let Some(entry) = world.credentials.get(credential)
+    {
+        if let Some(subscription) = &entry.spec.subscription {
+            statuses.insert(World::resolve_local(subscription, credential).of(Kind::Subscription));
+        } else if let Some(application) = &entry.spec.application {
+            let application = World::resolve_local(application, credential);
+            for subscription in world.subscriptions_of_application.of(&application) {
+                statuses.insert(subscription.clone().of(Kind::Subscription));
+            }
+        }
+    }
+}
+
+/// Whether the new output allows nothing that the old one did not.
+fn takes_only(before: &Output, after: &Output) -> bool {
+    let (Output::Client(before), Output::Client(after)) = (before, after) else { return false };
+    after.application == before.application
+        && after.generations.iter().all(|generation| before.generations.contains(generation))
+        && after.plans.iter().all(|plan| before.plans.contains(plan))
+        && after.scopes.iter().all(|scope| before.scopes.contains(scope))
+}
+
+fn inline_documents(spec: &Spec) -> Vec<(String, std::sync::Arc<str>)> {
+    let Spec::ApiProduct(product) = spec else { return Vec::new() };
+    let inline = product
+        .versions
+        .iter()
+        .filter_map(|version| Some((version.name.clone(), version.openapi.as_ref()?.inline.as_deref()?.into())));
+    inline.collect()
+}
+
+/// Puts or removes a view, and answers whether that changed anything.
+fn replace<V: PartialEq>(views: &mut Map<Name, V>, name: &Name, view: Option<V>) -> bool {
+    match view {
+        None => views.remove(name).is_some(),
+        Some(view) => match views.get_mut(name) {
+            Some(before) if *before == view => false,
+            Some(before) => {
+                *before = view;
+                true
+            }
+            None => {
+                views.insert(name.clone(), view);
+                true
+            }
+        },
+    }
+}

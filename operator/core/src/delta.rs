@@ -1,0 +1,102 @@
+//! What comes out: the keyed outputs that a batch changed.
+
+use jiff::Timestamp;
+
+use crate::gateway::{Api, Client, Gateway};
+use crate::key::{Name, ObjectKey};
+
+/// What an output is for. The same key is put again when its value changes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum OutputKey {
+    /// The listeners of an environment.
+    Gateway {
+        /// The environment.
+        environment: Name,
+    },
+    /// A product's endpoint; `index` is its place in `spec.endpoints`.
+    Api {
+        /// The environment.
+        environment: Name,
+        /// The product.
+        product: Name,
+        /// The place in the product's list of endpoints.
+        index: u32,
+    },
+    /// A credential at a gateway.
+    Client {
+        /// The environment.
+        environment: Name,
+        /// The credential.
+        credential: Name,
+    },
+}
+
+impl OutputKey {
+    /// The environment that the output belongs to.
+    pub fn environment(&self) -> &Name {
+        match self {
+            OutputKey::Gateway { environment }
+            | OutputKey::Api { environment, .. }
+            | OutputKey::Client { environment, .. } => environment,
+        }
+    }
+}
+
+/// What an output says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// For [`OutputKey::Gateway`].
+    Gateway(Box<Gateway>),
+    /// For [`OutputKey::Api`].
+    Api(Box<Api>),
+    /// For [`OutputKey::Client`].
+    Client(Client),
+}
+
+/// An output that is new or different.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Put {
+    /// What it is for.
+    pub key: OutputKey,
+    /// What it says now.
+    pub output: Output,
+    /// Counts every put and removal of every output, upwards. A gateway that confirms a serial has confirmed all below.
+    pub serial: u64,
+}
+
+/// An output that is no longer wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    /// What it was for.
+    pub key: OutputKey,
+    /// See [`Put::serial`].
+    pub serial: u64,
+}
+
+/// What should be in the secret store for a credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyWish {
+    /// The credential.
+    pub credential: Name,
+    /// Generations that should have a key; those that have none get one. Keys of other generations are destroyed.
+    /// Empty: the credential is revoked, and no key of it may ever work again.
+    pub generations: Vec<i64>,
+}
+
+/// What a batch changed. Apply removals first, then key wishes, then puts: what takes access away never waits for what
+/// gives it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Delta {
+    /// Outputs that are no longer wanted, in order of their keys.
+    pub removals: Vec<Removal>,
+    /// Outputs that are new or different. Those that only take access away come first.
+    pub puts: Vec<Put>,
+    /// Secrets to make or to destroy; the result comes back as a fact.
+    pub keys: Vec<KeyWish>,
+    /// Objects whose status is different now; ask the core for it.
+    pub statuses: Vec<ObjectKey>,
+    /// How many nodes were computed, for the benchmark and the metrics.
+    pub recomputed: usize,
+    /// When the core wants to be asked again although nothing changed.
+    pub wake: Option<Timestamp>,
+}

@@ -1,0 +1,146 @@
+//! What a gateway is asked to do, in no gateway's language.
+//!
+//! Drivers translate these to Envoy resources, Gateway API objects and so on. They see applications,
+//! plans and credentials by name only: no people, no policy, no secrets.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portico_crds::{Cors, EnvoySettings, Period, Upstream};
+use serde::Serialize;
+
+use crate::key::Name;
+
+/// The listeners of an environment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gateway {
+    /// The environment's own settings.
+    pub settings: EnvoySettings,
+}
+
+/// One version of a product at one host and base path. Which clients may call it is not said here: a client
+/// carries the plans it has, and an API lists what each plan allows.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Api {
+    /// The product.
+    pub product: Name,
+    /// The product's version.
+    pub version: String,
+    /// Host names, `*.example.com` included; empty is any host.
+    pub hosts: Vec<String>,
+    /// Where it begins, with a leading and without a trailing `/` (the root is `/`).
+    pub base_path: String,
+    /// Where requests go.
+    pub upstream: Upstream,
+    /// What browsers of other origins may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+    /// What each plan allows, ordered by plan.
+    pub plans: Vec<ApiPlan>,
+    /// Operations that need a scope, whatever the plan.
+    pub guarded: Vec<Guarded>,
+    /// Since when it is deprecated, and when it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecated>,
+}
+
+/// Sent along with every answer of a deprecated API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deprecated {
+    /// For `Deprecation` (RFC 9745).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// For `Sunset` (RFC 8594).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sunset: Option<Timestamp>,
+}
+
+/// What a plan allows at an [`Api`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ApiPlan {
+    /// The plan.
+    pub plan: Name,
+    /// The only operations allowed; `None` is all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub only: Option<Vec<Operation>>,
+    /// How many requests. Of the limits that fit a request the most specific ones count: those for its operation, else
+    /// those for its method, else those of the whole plan.
+    pub limits: Vec<Limit>,
+}
+
+/// A method and a path template.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Operation {
+    /// Upper case; `None` is any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Below the base path, with `{parameters}` for one segment each: `/pets/{id}`.
+    pub path: String,
+}
+
+/// What a limit counts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Scope {
+    /// Everything the plan allows.
+    Plan,
+    /// Requests with one of these methods, together.
+    Methods(Vec<String>),
+    /// These operations, together.
+    Operations(Vec<Operation>),
+}
+
+/// At most so many requests in a period, for each application.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limit {
+    /// A name that is unique within the plan and does not change while what it counts does not.
+    pub id: String,
+    /// What it counts.
+    pub scope: Scope,
+    /// How many; 0 denies.
+    pub requests: u64,
+    /// In how long.
+    pub per: Period,
+}
+
+/// Operations that only a client with the scope may call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Guarded {
+    /// The scope's name within the product.
+    pub scope: String,
+    /// The operations.
+    pub operations: Vec<Operation>,
+}
+
+/// A credential and what it opens in one environment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Client {
+    /// The credential. Its secrets are in the secret store, by generation.
+    pub credential: Name,
+    /// Whose it is.
+    pub application: Name,
+    /// The generations whose keys are good now, oldest first.
+    pub generations: Vec<i64>,
+    /// The plans it has, ordered.
+    pub plans: Arc<[Name]>,
+    /// The scopes it has, ordered.
+    pub scopes: Arc<[GrantedScope]>,
+}
+
+/// A scope of a product.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GrantedScope {
+    /// The product that defines it.
+    pub product: Name,
+    /// Its name there.
+    pub scope: Arc<str>,
+}

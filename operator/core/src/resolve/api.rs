@@ -1,0 +1,167 @@
+//! APIs at a gateway: a product's endpoint together with what each of its plans allows there.
+
+use portico_crds::{ApiProductSpec, Endpoint, LifecycleStage, Limit as LimitSpec, PlanSpec};
+
+use super::{Scene, nearest, stage_at};
+use crate::diagnostic::Diagnostic;
+use crate::gateway::{Api, ApiPlan, Deprecated, Guarded, Limit, Operation, Scope};
+use crate::key::{Kind, Name, ObjectKey};
+use crate::openapi::Operations;
+use crate::world::World;
+
+/// The version of a product that says nothing of versions.
+const ONLY_VERSION: &str = "v1";
+
+/// What each endpoint of a product is at its gateway, by place in `spec.endpoints`. Endpoints that cannot be served are
+/// left out.
+pub(crate) fn apis(scene: Scene<'_>, name: &Name) -> Vec<(Name, u32, Api)> {
+    let (Some(entry), Some(view)) = (scene.world.products.get(name), scene.views.products.get(name)) else {
+        return Vec::new();
+    };
+    if matches!(view.terms.stage, LifecycleStage::Draft | LifecycleStage::Retired) {
+        return Vec::new();
+    }
+    let endpoints = (0..).zip(&entry.spec.endpoints);
+    endpoints
+        .filter_map(|(index, endpoint)| {
+            let environment = World::resolve(&endpoint.environment, name);
+            scene.views.environments.get(&environment)?.gateway.as_ref()?;
+            Some((environment, index, api(scene, name, &entry.spec, endpoint)?))
+        })
+        .collect()
+}
+
+fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint) -> Option<Api> {
+    let known = |version: &str| spec.versions.iter().find(|known| known.name == version);
+    let version = match &endpoint.version {
+        Some(version) if spec.versions.is_empty() || known(version).is_some() => version.as_str(),
+        Some(_) => return None,
+        None => spec.versions.first().map_or(ONLY_VERSION, |version| version.name.as_str()),
+    };
+    let own = known(version).and_then(|version| version.lifecycle.as_ref());
+    if own.is_some_and(|own| matches!(stage_at(own, scene.now).0, LifecycleStage::Draft | LifecycleStage::Retired)) {
+        return None;
+    }
+    let deprecated =
+        own.into_iter().chain([&spec.lifecycle]).find(|lifecycle| lifecycle.stage == LifecycleStage::Deprecated);
+    let none = Operations::default();
+    let operations = scene.world.documents.get(&(name.clone(), version.to_owned()));
+    let operations = operations.and_then(|read| read.as_ref().ok()).unwrap_or(&none);
+
+    let plans = scene.world.plans_of.of(name).filter_map(|plan| {
+        let view = scene.views.plans.get(plan)?;
+        let covers = view.terms.products.iter().any(|product| product.name == *name);
+        (covers && view.terms.stage != LifecycleStage::Retired).then_some(())?;
+        Some(at_product(&scene.world.plans.get(plan)?.spec, plan, name, operations))
+    });
+    let guarded = spec
+        .scopes
+        .iter()
+        .filter(|scope| !scope.operations.is_empty())
+        .map(|scope| Guarded { scope: scope.name.clone(), operations: found(operations, &scope.operations) });
+    Some(Api {
+        product: name.clone(),
+        version: version.to_owned(),
+        hosts: endpoint.hosts.clone(),
+        base_path: base_path(&endpoint.base_path),
+        upstream: endpoint.upstream.clone(),
+        cors: endpoint.cors.clone(),
+        plans: plans.collect(),
+        guarded: guarded.collect(),
+        deprecated: deprecated.map(|lifecycle| Deprecated {
+            since: lifecycle.deprecated_at.map(|at| *at),
+            sunset: lifecycle.sunset_at.map(|at| *at),
+        }),
+    })
+}
+
+fn base_path(text: &str) -> String {
+    format!("/{}", text.trim_matches('/'))
+}
+
+/// What a plan allows at one of its products.
+fn at_product(spec: &PlanSpec, plan: &Name, product: &Name, operations: &Operations) -> ApiPlan {
+    let reference = spec.products.iter().find(|reference| World::resolve_product(reference, plan) == *product);
+    let only = reference.filter(|reference| !reference.operations.is_empty());
+    let mut limits: Vec<Limit> = Vec::new();
+    for limit in &spec.limits {
+        if limit.product.as_deref().is_some_and(|other| *other != *product.name) {
+            continue;
+        }
+        let Some(scope) = scope(limit, operations) else { continue };
+        let compiled =
+            Limit { id: id(limit), scope, requests: u64::try_from(limit.requests).unwrap_or(0), per: limit.per };
+        match limits.iter_mut().find(|other| other.id == compiled.id) {
+            Some(other) => other.requests = other.requests.min(compiled.requests),
+            None => limits.push(compiled),
+        }
+    }
+    ApiPlan { plan: plan.clone(), only: only.map(|only| found(operations, &only.operations)), limits }
+}
+
+fn scope(limit: &LimitSpec, operations: &Operations) -> Option<Scope> {
+    if !limit.operations.is_empty() {
+        let found = found(operations, &limit.operations);
+        return (!found.is_empty()).then_some(Scope::Operations(found));
+    }
+    if limit.methods.is_empty() {
+        return Some(Scope::Plan);
+    }
+    let mut methods: Vec<String> = limit.methods.iter().map(|method| method.to_ascii_uppercase()).collect();
+    methods.sort();
+    methods.dedup();
+    Some(Scope::Methods(methods))
+}
+
+/// Names what is counted, and in what period; not how many.
+fn id(limit: &LimitSpec) -> String {
+    let what = if !limit.operations.is_empty() {
+        limit.operations.join("+")
+    } else if limit.methods.is_empty() {
+        "all".to_owned()
+    } else {
+        limit.methods.join("+")
+    };
+    let per = format!("{:?}", limit.per).to_lowercase();
+    match &limit.product {
+        Some(product) => format!("{product}:{what}:{per}"),
+        None => format!("{what}:{per}"),
+    }
+}
+
+fn found(operations: &Operations, names: &[String]) -> Vec<Operation> {
+    let mut found: Vec<Operation> = names.iter().filter_map(|name| operations.find(name)).collect();
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Whether any version of the product has the operation, or it is written out as `GET /path`.
+pub(super) fn knows(scene: Scene<'_>, product: &Name, operation: &str) -> bool {
+    documents(scene, product).any(|operations| operations.find(operation).is_some())
+        || Operations::default().find(operation).is_some()
+}
+
+pub(super) fn unknown_operation(
+    scene: Scene<'_>,
+    key: &ObjectKey,
+    path: String,
+    product: &Name,
+    operation: &str,
+) -> Diagnostic {
+    let ids: Vec<&str> = documents(scene, product).flat_map(Operations::ids).collect();
+    let help = match nearest(operation, ids.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "name an `operationId` of its OpenAPI document, or write `GET /path/{id}`".to_owned(),
+    };
+    let message = format!("{} {product} has no operation `{operation}`", Kind::ApiProduct);
+    Diagnostic::error("unknown-operation", key, path, message).help(help)
+}
+
+fn documents<'a>(scene: Scene<'a>, product: &Name) -> impl Iterator<Item = &'a Operations> {
+    let versions = scene.world.products.get(product).map(|entry| entry.spec.versions.as_slice()).unwrap_or_default();
+    versions.iter().filter_map({
+        let product = product.clone();
+        move |version| scene.world.documents.get(&(product.clone(), version.name.clone()))?.as_ref().ok()
+    })
+}

@@ -1,0 +1,95 @@
+//! From what objects say to what holds.
+//!
+//! One function a kind, each of one object, the world and the views before it; none changes anything. A view holds what
+//! later ones and the status need, and no more, since there are 100,000 of some.
+
+mod api;
+mod application;
+mod credential;
+mod environment;
+mod plan;
+mod product;
+mod subscription;
+
+use jiff::Timestamp;
+use portico_crds::{Lifecycle, LifecycleStage};
+
+pub(crate) use api::apis;
+pub(crate) use application::{ApplicationView, application};
+pub(crate) use credential::{CredentialView, Hold, credential};
+pub(crate) use environment::{EnvironmentView, environment};
+pub(crate) use plan::{PlanView, plan};
+pub(crate) use product::{ProductView, product};
+pub(crate) use subscription::{Candidate, Places, SubscriptionView, candidate, places, settle};
+
+use crate::key::Name;
+use crate::table::Map;
+use crate::world::World;
+
+/// What has been resolved so far.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Views {
+    pub(crate) environments: Map<Name, EnvironmentView>,
+    pub(crate) products: Map<Name, ProductView>,
+    pub(crate) plans: Map<Name, PlanView>,
+    pub(crate) applications: Map<Name, ApplicationView>,
+    pub(crate) candidates: Map<Name, Candidate>,
+    pub(crate) places: Map<Name, Places>,
+    pub(crate) subscriptions: Map<Name, SubscriptionView>,
+    pub(crate) credentials: Map<Name, CredentialView>,
+}
+
+/// What a resolver may look at.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) views: &'a Views,
+    pub(crate) now: Timestamp,
+}
+
+/// The stage that a lifecycle is in at a moment, and when that changes by itself.
+fn stage_at(lifecycle: &Lifecycle, now: Timestamp) -> (LifecycleStage, Option<Timestamp>) {
+    match (lifecycle.stage, lifecycle.sunset_at) {
+        (LifecycleStage::Deprecated, Some(sunset)) if *sunset <= now => (LifecycleStage::Retired, None),
+        (LifecycleStage::Deprecated, Some(sunset)) => (LifecycleStage::Deprecated, Some(*sunset)),
+        (stage, _) => (stage, None),
+    }
+}
+
+/// The earlier of two moments, where there is one.
+fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The moment a span after another; the end of time where that is out of range.
+fn after(moment: Timestamp, span: portico_crds::Span) -> Timestamp {
+    let seconds = i64::try_from(span.seconds).unwrap_or(i64::MAX);
+    Timestamp::from_second(moment.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
+}
+
+/// The candidate that a mistyped word may have meant.
+fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    candidates
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(distance, candidate)| *distance <= candidate.len().max(word.len()) / 3)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's edit distance.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (i, a) in one.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in other.chars().enumerate() {
+            let substituted = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}

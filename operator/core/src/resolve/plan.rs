@@ -1,0 +1,204 @@
+//! Plans: the terms on which products are offered.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use portico_crds::{ApprovalMode, LifecycleStage, ScopeMode, Security, Span};
+
+use super::product::{ProductTerms, audience_teams};
+use super::{Scene, stage_at};
+use crate::diagnostic::Diagnostic;
+use crate::gateway::GrantedScope;
+use crate::key::{Kind, Name};
+use crate::world::World;
+
+/// What subscribers are held to. Limits are not here: gateways apply them by plan, so a change of limits touches no
+/// subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlanTerms {
+    pub(crate) name: Name,
+    pub(crate) stage: LifecycleStage,
+    pub(crate) deprecated_at: Option<Timestamp>,
+    pub(crate) products: Vec<Arc<ProductTerms>>,
+    pub(crate) security: Security,
+    pub(crate) manual: bool,
+    pub(crate) sandbox: bool,
+    pub(crate) teams: Option<Vec<Name>>,
+    pub(crate) terms_version: Option<Box<str>>,
+    pub(crate) duration: Option<Span>,
+    pub(crate) max_subscriptions: Option<usize>,
+    pub(crate) max_credentials: usize,
+    pub(crate) overlap: Option<Span>,
+    pub(crate) lifetime: Option<Span>,
+    /// The plan alone: what most clients carry, held once.
+    pub(crate) solo: Arc<[Name]>,
+    /// The scopes that come without asking: what most subscriptions have, held once.
+    pub(crate) active: Arc<[GrantedScope]>,
+}
+
+/// A plan as subscriptions and APIs see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PlanView {
+    pub(crate) terms: Arc<PlanTerms>,
+    pub(crate) problems: Vec<Diagnostic>,
+    pub(crate) wake: Option<Timestamp>,
+}
+
+impl PlanTerms {
+    /// Whether a namespace may subscribe: every product consents, and the team may see it all.
+    pub(crate) fn open_to(&self, namespace: &str, team: Option<&Name>) -> bool {
+        let sees = |teams: &Option<Vec<Name>>| {
+            teams.as_ref().is_none_or(|teams| {
+                teams.iter().any(|listed| match team {
+                    Some(team) => listed == team,
+                    None => *listed.namespace == *namespace,
+                })
+            })
+        };
+        let own = *self.name.namespace == *namespace;
+        (own || self.stage != LifecycleStage::Draft)
+            && !self.products.is_empty()
+            && self.products.iter().all(|product| product.admits(namespace) && (own || sees(&product.teams)))
+            && (own || sees(&self.teams))
+    }
+
+    /// How a scope of one of the plan's products is had.
+    pub(crate) fn scope(&self, name: &str) -> impl Iterator<Item = (GrantedScope, ScopeMode)> {
+        self.products.iter().flat_map(move |product| {
+            product
+                .scopes
+                .iter()
+                .filter(move |(scope, _)| **scope == *name)
+                .map(|(scope, mode)| (GrantedScope { product: product.name.clone(), scope: scope.clone() }, *mode))
+        })
+    }
+}
+
+pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
+    let spec = &scene.world.plans.get(name)?.spec;
+    let key = name.clone().of(Kind::Plan);
+    let (stage, wake) = stage_at(&spec.lifecycle, scene.now);
+    let mut problems = Vec::new();
+    let mut products = Vec::new();
+
+    for (index, reference) in spec.products.iter().enumerate() {
+        let product = World::resolve_product(reference, name);
+        match scene.views.products.get(&product) {
+            Some(view) if view.terms.admits(&name.namespace) => {
+                for (place, operation) in reference.operations.iter().enumerate() {
+                    if !super::api::knows(scene, &product, operation) {
+                        let path = format!("spec.products[{index}].operations[{place}]");
+                        problems.push(super::api::unknown_operation(scene, &key, path, &product, operation));
+                    }
+                }
+                products.push(view.terms.clone());
+            }
+            _ => problems.push(
+                Diagnostic::error(
+                    "missing-reference",
+                    &key,
+                    format!("spec.products[{index}].name"),
+                    format!("there is no ApiProduct {product} that namespace `{}` may offer", name.namespace),
+                )
+                .help("create it, or ask its owner to admit this namespace in `spec.consumers`"),
+            ),
+        }
+    }
+    limits(scene, name, &key, &mut problems);
+
+    if spec.security.r#type != Security::ApiKey {
+        let message = format!("gateways cannot check {:?} yet, so nobody can use this plan", spec.security.r#type);
+        problems.push(Diagnostic::warning("unsupported-security", &key, "spec.security.type", message));
+    }
+    products.sort_by(|one, other| one.name.cmp(&other.name));
+    products.dedup_by(|one, other| one.name == other.name);
+    if products.len() < spec.products.len() {
+        // A plan that lacks one of its products is not the plan that was offered.
+        let duplicate = problems.is_empty();
+        if duplicate {
+            let message = "the same product is listed twice";
+            problems.push(Diagnostic::warning("duplicate-product", &key, "spec.products", message));
+        } else if problems.iter().any(|problem| problem.code == "missing-reference") {
+            products.clear();
+        }
+    }
+    let mut active: Vec<GrantedScope> = products
+        .iter()
+        .flat_map(|product| {
+            let scopes = product.scopes.iter().filter(|(_, mode)| *mode == ScopeMode::Active);
+            scopes.map(|(scope, _)| GrantedScope { product: product.name.clone(), scope: scope.clone() })
+        })
+        .collect();
+    active.sort();
+
+    let terms = PlanTerms {
+        name: name.clone(),
+        stage,
+        deprecated_at: spec.lifecycle.deprecated_at.map(|at| *at),
+        products,
+        security: spec.security.r#type,
+        manual: spec.approval.mode == ApprovalMode::Manual,
+        sandbox: spec.sandbox.as_ref().is_some_and(|sandbox| sandbox.required),
+        teams: audience_teams(spec.visibility.audience, &spec.visibility.teams, name),
+        terms_version: spec.terms.as_ref().map(|terms| terms.version.as_str().into()),
+        duration: spec.duration,
+        max_subscriptions: spec.max_subscriptions.map(|most| usize::try_from(most).unwrap_or(0)),
+        max_credentials: usize::try_from(spec.credentials.max).unwrap_or(0),
+        overlap: spec.credentials.rotation_overlap,
+        lifetime: spec.credentials.lifetime,
+        solo: [name.clone()].into(),
+        active: active.into(),
+    };
+    Some(PlanView { terms: Arc::new(terms), problems, wake })
+}
+
+/// Checks the limits of a plan; [`super::api`] compiles them.
+fn limits(scene: Scene<'_>, name: &Name, key: &crate::key::ObjectKey, problems: &mut Vec<Diagnostic>) {
+    let Some(entry) = scene.world.plans.get(name) else { return };
+    let spec = &entry.spec;
+    for (index, limit) in spec.limits.iter().enumerate() {
+        let path = |field: &str| format!("spec.limits[{index}]{field}");
+        if limit.requests == 0 && limit.operations.is_empty() && limit.methods.is_empty() {
+            problems.push(
+                Diagnostic::warning("limit-of-zero", key, path(".requests"), "a limit of 0 denies every request")
+                    .help("this plan serves nothing; give a number, or remove the limit for an unlimited plan"),
+            );
+        }
+        let products: Vec<Name> = match &limit.product {
+            Some(product) => spec
+                .products
+                .iter()
+                .filter(|reference| reference.name == *product)
+                .map(|reference| World::resolve_product(reference, name))
+                .collect(),
+            None => spec.products.iter().map(|reference| World::resolve_product(reference, name)).collect(),
+        };
+        if let Some(product) = &limit.product
+            && products.is_empty()
+        {
+            let message = format!("the plan does not cover a product `{product}`");
+            problems.push(
+                Diagnostic::error("missing-reference", key, path(".product"), message)
+                    .help("name one of `spec.products`, or leave it out for all of them; this limit is not applied"),
+            );
+        }
+        for (place, operation) in limit.operations.iter().enumerate() {
+            if !products.is_empty() && !products.iter().any(|product| super::api::knows(scene, product, operation)) {
+                let path = path(&format!(".operations[{place}]"));
+                problems.push(super::api::unknown_operation(scene, key, path, &products[0], operation));
+            }
+        }
+        let same = |other: &portico_crds::Limit| {
+            other.per == limit.per
+                && other.product == limit.product
+                && other.operations == limit.operations
+                && other.methods == limit.methods
+        };
+        if spec.limits[..index].iter().any(same) {
+            let message = format!("a limit for the same requests per {:?} stands above", limit.per);
+            problems.push(
+                Diagnostic::error("duplicate-limit", key, path(""), message).help("the smaller of the two is applied"),
+            );
+        }
+    }
+}

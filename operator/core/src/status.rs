@@ -1,0 +1,340 @@
+//! What the core says of each object.
+
+use jiff::Timestamp;
+use portico_crds::{Phase, SubscriptionStage};
+use serde::Serialize;
+
+use crate::core::{Core, source};
+use crate::delta::OutputKey;
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::gateway::GrantedScope;
+use crate::key::{Kind, Name, ObjectKey};
+use crate::resolve::Hold;
+use crate::world::World;
+
+/// A condition as Kubernetes knows them, without the times that a writer adds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// `Ready`, `Reconciling`, `Stalled`, `Accepted`, `ResolvedRefs`, `Approved`, `Programmed`.
+    pub r#type: &'static str,
+    /// Whether it holds.
+    pub status: bool,
+    /// One word.
+    pub reason: &'static str,
+    /// What is so, where, and what to do.
+    pub message: String,
+}
+
+/// What holds for an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The generation that this is about, where the front end has such a thing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Abnormal ones (`Reconciling`, `Stalled`) are there only while they hold.
+    pub conditions: Vec<Condition>,
+    /// What is particular to the kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Detail>,
+}
+
+/// What is particular to a kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Detail {
+    /// A subscription.
+    #[serde(rename_all = "camelCase")]
+    Subscription {
+        /// Where it is in its life.
+        phase: Phase,
+        /// How far it may go.
+        stage: SubscriptionStage,
+        /// The plan that is granted; not always the one asked for.
+        plan: Option<Name>,
+        /// The scopes that are granted.
+        scopes: Vec<GrantedScope>,
+        /// The approval that grants it.
+        approval: Option<Name>,
+    },
+    /// A credential.
+    #[serde(rename_all = "camelCase")]
+    Credential {
+        /// Generations whose keys exist, oldest first.
+        generations: Vec<i64>,
+        /// Digest of the current key.
+        fingerprint: Option<String>,
+        /// Until when the key before the current one is good.
+        previous_valid_until: Option<Timestamp>,
+        /// When it ends.
+        expires_at: Option<Timestamp>,
+    },
+    /// A plan.
+    #[serde(rename_all = "camelCase")]
+    Plan {
+        /// Subscriptions that hold it.
+        subscriptions: usize,
+    },
+    /// A product.
+    #[serde(rename_all = "camelCase")]
+    ApiProduct {
+        /// Plans that offer it.
+        plans: usize,
+    },
+}
+
+impl Status {
+    /// The condition of a type.
+    pub fn condition(&self, r#type: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.r#type == r#type)
+    }
+
+    /// Whether all is as it should be.
+    pub fn is_ready(&self) -> bool {
+        self.condition("Ready").is_some_and(|condition| condition.status)
+    }
+}
+
+/// How far an object's outputs are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Programmed {
+    /// It has none, and why.
+    Nothing(String),
+    /// The gateway has not confirmed them yet.
+    Waiting(Vec<Name>),
+    /// The gateway said no.
+    Refused(String),
+    /// All are enforced.
+    Confirmed,
+}
+
+impl Core {
+    /// What holds for an object; `None` if it was never heard of.
+    pub fn status(&self, key: &ObjectKey) -> Option<Status> {
+        let problems: Vec<&Diagnostic> = self.diagnostics_of(key).collect();
+        if !self.world.has(key) && problems.is_empty() {
+            return None;
+        }
+        let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let mut conditions = Vec::new();
+        let mut condition = |r#type, status, reason, message: &str| {
+            conditions.push(Condition { r#type, status, reason, message: message.to_owned() });
+        };
+
+        let unresolved = errors().find(|problem| problem.code == "missing-reference");
+        let invalid = errors().find(|problem| problem.code != "missing-reference");
+        match invalid {
+            Some(problem) => condition("Accepted", false, "Invalid", &problem.to_string()),
+            None => condition("Accepted", true, "Accepted", "it reads well"),
+        }
+        match unresolved {
+            Some(problem) => condition("ResolvedRefs", false, "NotFound", &problem.to_string()),
+            None => condition("ResolvedRefs", true, "Resolved", "all it refers to is there"),
+        }
+        let mut waiting = None;
+        if key.kind == Kind::Subscription
+            && let Some(view) = self.views.subscriptions.get(&key.name)
+        {
+            let text = view.waiting.as_deref().unwrap_or("as asked");
+            match view.phase {
+                Phase::Pending => condition("Approved", false, "Pending", text),
+                Phase::Rejected => condition("Approved", false, "Rejected", text),
+                _ => condition("Approved", true, "Granted", text),
+            }
+            if view.in_force().is_none() {
+                waiting = Some((
+                    phase_reason(view.phase),
+                    view.waiting.as_deref().unwrap_or(phase_reason(view.phase)).to_owned(),
+                ));
+            }
+        }
+        let programmed = self.programmed(key);
+        match &programmed {
+            Some(Programmed::Confirmed) => condition("Programmed", true, "Programmed", "the gateway confirmed it"),
+            Some(Programmed::Waiting(environments)) => {
+                let names: Vec<String> = environments.iter().map(Name::to_string).collect();
+                let text = format!("waits for a gateway of Environment {}", names.join(", "));
+                condition("Programmed", false, "Pending", &text);
+            }
+            Some(Programmed::Refused(message)) => {
+                condition("Programmed", false, "Refused", &format!("the gateway refused it: {message}"));
+            }
+            Some(Programmed::Nothing(why)) => condition("Programmed", false, "Nothing", why),
+            None => {}
+        }
+
+        if let Some(problem) = errors().next() {
+            condition("Ready", false, "Invalid", &problem.to_string());
+            condition("Stalled", true, "Invalid", &problem.to_string());
+        } else if let Some(Programmed::Refused(message)) = &programmed {
+            condition("Ready", false, "Refused", message);
+            condition("Stalled", true, "Refused", message);
+        } else if let Some((reason, text)) = waiting {
+            condition("Ready", false, reason, &text);
+            condition("Reconciling", true, reason, &text);
+        } else if let Some(Programmed::Waiting(_)) = &programmed {
+            condition("Ready", false, "Programming", "waits for its gateway");
+            condition("Reconciling", true, "Programming", "waits for its gateway");
+        } else if let (Kind::Credential, Some(Programmed::Nothing(why))) = (key.kind, &programmed) {
+            condition("Ready", false, "Idle", why);
+            condition("Reconciling", true, "Idle", why);
+        } else {
+            condition("Ready", true, "Ready", "all is as it should be");
+        }
+        Some(Status { observed_generation: self.world.generation(key), conditions, detail: self.detail(key) })
+    }
+
+    /// What is wrong with an object.
+    pub fn diagnostics_of(&self, key: &ObjectKey) -> impl Iterator<Item = &Diagnostic> {
+        let name = &key.name;
+        let own = match key.kind {
+            Kind::Environment => self.views.environments.get(name).map(|view| &view.problems),
+            Kind::ApiProduct => self.views.products.get(name).map(|view| &view.problems),
+            Kind::Plan => self.views.plans.get(name).map(|view| &view.problems),
+            Kind::Application => self.views.applications.get(name).map(|view| &view.problems),
+            Kind::Subscription => self.views.subscriptions.get(name).map(|view| &view.problems),
+            Kind::Credential => self.views.credentials.get(name).map(|view| &view.problems),
+            Kind::Portal | Kind::Team | Kind::Developer | Kind::Approval => None,
+        };
+        self.world.findings.get(key).into_iter().chain(own).flatten()
+    }
+
+    /// What is wrong with any object, ordered by object.
+    pub fn diagnostics(&self) -> Vec<&Diagnostic> {
+        let mut keys: Vec<ObjectKey> = self.objects().filter(|key| self.diagnostics_of(key).next().is_some()).collect();
+        keys.extend(self.world.findings.keys().filter(|key| !self.world.has(key)).cloned());
+        keys.sort();
+        keys.dedup();
+        keys.iter().flat_map(|key| self.diagnostics_of(key).collect::<Vec<_>>()).collect()
+    }
+
+    /// Every object, in no particular order.
+    pub fn objects(&self) -> impl Iterator<Item = ObjectKey> {
+        self.world.keys()
+    }
+
+    fn detail(&self, key: &ObjectKey) -> Option<Detail> {
+        let name = &key.name;
+        Some(match key.kind {
+            Kind::Subscription => {
+                let view = self.views.subscriptions.get(name)?;
+                let grant = view.grant.as_ref();
+                Detail::Subscription {
+                    phase: view.phase,
+                    stage: view.stage,
+                    plan: grant.map(|grant| grant.plan.name.clone()),
+                    scopes: grant.map(|grant| grant.scopes.to_vec()).unwrap_or_default(),
+                    approval: grant.and_then(|grant| grant.approval.clone()),
+                }
+            }
+            Kind::Credential => {
+                let entry = self.world.credentials.get(name)?;
+                let made = self.world.made.get(name).map(Vec::as_slice).unwrap_or_default();
+                Detail::Credential {
+                    generations: made.iter().map(|made| made.generation).collect(),
+                    fingerprint: made.last().map(|made| made.fingerprint.to_string()),
+                    previous_valid_until: self.views.credentials.get(name)?.previous_until,
+                    expires_at: entry.spec.expires_at.map(|at| *at),
+                }
+            }
+            Kind::Plan => Detail::Plan {
+                subscriptions: self
+                    .world
+                    .subscriptions_to_plan
+                    .of(name)
+                    .filter(|subscription| {
+                        let view = self.views.subscriptions.get(*subscription);
+                        view.and_then(|view| view.grant.as_ref()).is_some_and(|grant| grant.plan.name == *name)
+                    })
+                    .count(),
+            },
+            Kind::ApiProduct => Detail::ApiProduct { plans: self.world.plans_of.count(name) },
+            _ => return None,
+        })
+    }
+
+    fn programmed(&self, key: &ObjectKey) -> Option<Programmed> {
+        let name = &key.name;
+        match key.kind {
+            Kind::Environment => {
+                let key = OutputKey::Gateway { environment: name.clone() };
+                Some(self.together([key], "it has no gateway that this build can drive"))
+            }
+            Kind::ApiProduct => {
+                let endpoints = &self.world.products.get(name)?.spec.endpoints;
+                let keys = (0..).zip(endpoints).map(|(index, endpoint)| OutputKey::Api {
+                    environment: World::resolve(&endpoint.environment, name),
+                    product: name.clone(),
+                    index,
+                });
+                Some(self.together(keys, "it has no endpoint that is served"))
+            }
+            Kind::Credential => {
+                let entry = self.world.credentials.get(name)?;
+                let view = self.views.credentials.get(name)?;
+                let why = match (&view.waiting, view.hold) {
+                    (Some(why), _) => why,
+                    (None, Hold::Live) => "its key is being made",
+                    (None, Hold::Kept | Hold::Gone) => "it opens nothing",
+                };
+                let environment = World::resolve(&entry.spec.environment, name);
+                Some(self.together([OutputKey::Client { environment, credential: name.clone() }], why))
+            }
+            Kind::Subscription => {
+                let view = self.views.subscriptions.get(name)?;
+                if view.in_force().is_none() {
+                    return Some(Programmed::Nothing(phase_reason(view.phase).to_owned()));
+                }
+                let entry = self.world.subscriptions.get(name)?;
+                let application = World::resolve_local(&entry.spec.application, name);
+                let own = self.world.credentials_of_subscription.of(name);
+                let keys = own.chain(self.world.credentials_of_application.of(&application)).filter_map(|credential| {
+                    let entry = self.world.credentials.get(credential)?;
+                    let environment = World::resolve(&entry.spec.environment, credential);
+                    Some(OutputKey::Client { environment, credential: credential.clone() })
+                });
+                Some(self.together(keys, "it has no credential that is enforced"))
+            }
+            _ => None,
+        }
+    }
+
+    /// How far several outputs are, together; those that are not wanted do not count.
+    fn together(&self, keys: impl IntoIterator<Item = OutputKey>, nothing: &str) -> Programmed {
+        let mut any = false;
+        let mut waiting = Vec::new();
+        for key in keys {
+            let Some((_, serial)) = self.outputs.get(&key) else { continue };
+            any = true;
+            let Some(state) = self.gateways.get(key.environment()) else { continue };
+            if let Some(message) = state.refused.get(&source(&key)) {
+                return Programmed::Refused(message.clone());
+            }
+            if *serial > state.confirmed {
+                waiting.push(key.environment().clone());
+            }
+        }
+        waiting.sort();
+        waiting.dedup();
+        match (any, waiting.is_empty()) {
+            (false, _) => Programmed::Nothing(nothing.to_owned()),
+            (true, true) => Programmed::Confirmed,
+            (true, false) => Programmed::Waiting(waiting),
+        }
+    }
+}
+
+fn phase_reason(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Pending => "Pending",
+        Phase::PendingPayment => "PendingPayment",
+        Phase::PaymentFailed => "PaymentFailed",
+        Phase::Active => "Active",
+        Phase::Suspended => "Suspended",
+        Phase::Rejected => "Rejected",
+        Phase::PendingCancellation => "PendingCancellation",
+        Phase::Cancelled => "Cancelled",
+        Phase::Expired => "Expired",
+    }
+}
