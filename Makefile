@@ -1,0 +1,43 @@
+# What a person runs. Each target can be run again at any time and does only what is left to do.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+# A CI run begins with a fresh clone: what it compiles goes to the cache, so that the next run is quick.
+ifdef CI
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portico/target
+endif
+
+.PHONY: help demo test bench check generate envoy clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole path in a minute: no key 401, commit, key 200, over the limit 429, revert 401; then keeps serving
+	@scripts/demo
+
+test: ## all tests, those with a real Envoy included
+	@export PORTICO_ENVOY="$$(scripts/envoy)"; \
+	cargo build --locked --package portico --package portico-tests --bins; \
+	cargo test --locked --workspace --no-fail-fast
+
+bench: ## the numbers of the README, each against its denominator; ARGS="revoke" runs only that one
+	@export PORTICO_ENVOY="$$(scripts/envoy)"; \
+	cargo build --locked --release --package portico; \
+	cargo bench --locked --package portico-tests -- $(ARGS)
+
+check: ## format, lints, dependencies, generated files
+	@cargo fmt --all --check
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@scripts/dependencies
+	@scripts/generate --check
+
+generate: ## write the generated files anew
+	@scripts/generate
+
+envoy: ## bring the pinned Envoy and print its path
+	@scripts/envoy
+
+clean: ## take away what was built here (not the cache)
+	@cargo clean
