@@ -215,9 +215,8 @@ fn fulfil(
     for generation in wanted.difference(&held) {
         let key = fresh(transaction, failed)?;
         let fingerprint = fingerprint(&key);
-        let sealed = seal
-            .seal(Binding::Key(credential, *generation), key.expose().as_bytes())
-            .ok_or(StoreError::Random)?;
+        let sealed =
+            seal.seal(Binding::Key(credential, *generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
         transaction
             .prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
             .and_then(|mut insert| {
@@ -230,10 +229,7 @@ fn fulfil(
 }
 
 /// A key that this store has never destroyed.
-fn fresh(
-    transaction: &Transaction<'_>,
-    failed: &impl Fn(rusqlite::Error) -> StoreError,
-) -> Result<ApiKey, StoreError> {
+fn fresh(transaction: &Transaction<'_>, failed: &impl Fn(rusqlite::Error) -> StoreError) -> Result<ApiKey, StoreError> {
     let mut used = transaction.prepare_cached("SELECT 1 FROM revoked WHERE fingerprint = ?1").map_err(failed)?;
     for _ in 0..8 {
         let mut bytes = Zeroizing::new([0; 20]);

@@ -98,10 +98,8 @@ impl Store {
         }
         let connection = connect(&path)?;
         let failed = at(&path, "read the secret store");
-        let check: Option<Vec<u8>> = connection
-            .query_row("SELECT sealed FROM seal", [], |row| row.get(0))
-            .optional()
-            .map_err(&failed)?;
+        let check: Option<Vec<u8>> =
+            connection.query_row("SELECT sealed FROM seal", [], |row| row.get(0)).optional().map_err(&failed)?;
         let seal = Seal::load(&key, check.is_none())?;
         match check {
             Some(check) if seal.open(Binding::Check, &check).is_none() => {
@@ -175,10 +173,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         }
         Err(TryLockError::Error(source)) => return Err(OpenError::File { path, source }),
     }
-    let written = file
-        .set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()));
+    let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(|source| OpenError::File { path, source })?;
     Ok(file)
 }

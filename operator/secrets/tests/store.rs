@@ -259,7 +259,8 @@ fn kill_minus_nine_leaves_whole_batches() {
             .spawn()
             .expect("started");
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let mut told = lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ")?.parse::<i64>().ok());
+        let mut told =
+            lines.map_while(Result::ok).filter_map(|line| line.strip_prefix("committed ")?.parse::<i64>().ok());
         let committed = told.nth(2 + round).expect("committed");
         child.kill().expect("killed");
         let committed = told.last().unwrap_or(committed);
