@@ -15,6 +15,7 @@ mod openapi;
 mod resolve;
 pub mod status;
 mod table;
+pub mod validate;
 mod world;
 
 pub use core::Core;

@@ -1,0 +1,134 @@
+//! Whatever happens in whatever order, the core says what it would say had it been told all at once.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use portico_core::batch::{Batch, Change, Document, Object};
+use portico_core::key::{Kind, ObjectKey};
+use proptest::prelude::*;
+
+const START: i64 = 1_767_225_600;
+
+fn pick(options: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
+    prop::sample::select(options)
+}
+
+fn namespace() -> impl Strategy<Value = &'static str> {
+    pick(&["a", "b"])
+}
+
+fn head(kind: &str, namespace: &str, name: &str, age: u8) -> String {
+    let created = Timestamp::from_second(START - i64::from(age) * 60).expect("in range");
+    format!("kind: {kind}\nmetadata: {{namespace: {namespace}, name: {name}, creationTimestamp: '{created}'}}\nspec:\n")
+}
+
+fn stage() -> impl Strategy<Value = &'static str> {
+    pick(&[
+        "Published",
+        "Published",
+        "Published",
+        "Draft",
+        "Retired",
+        "Deprecated, deprecatedAt: '2025-12-31T23:55:00Z', sunsetAt: '2026-01-01T00:03:00Z'",
+    ])
+}
+
+/// An object of a small world in which everything is near everything else.
+fn object() -> impl Strategy<Value = String> {
+    prop_oneof![
+        1 => (namespace(), pick(&["Sandbox", "Production"]), pick(&["envoy: {listeners: [{name: http, port: 80}]}", "kong: {gateway: {name: k}}"]))
+            .prop_map(|(ns, stage, gateway)| format!("{}  stage: {stage}\n  gateway: {{{gateway}}}\n", head("Environment", ns, "e", 0))),
+        3 => (namespace(), pick(&["m", "n"]), stage(), pick(&["from: All", "from: Same", "from: Selected, namespaces: [b]"]), namespace(), pick(&["Active", "Optional", "Restricted"]), pick(&["Public", "Teams, teams: [{name: t, namespace: b}]"]))
+            .prop_map(|(ns, name, stage, consumers, env, mode, audience)| format!(
+                "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  consumers: {{{consumers}}}\n  visibility: {{audience: {audience}}}\n  scopes: [{{name: read, mode: {mode}, operations: [get]}}]\n  versions: [{{name: v1}}]\n  endpoints: [{{environment: {{namespace: {env}, name: e}}, upstream: {{url: 'http://u'}}}}]\n",
+                head("ApiProduct", ns, name, 0))),
+        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual"]), pick(&["", "  maxSubscriptions: 1\n", "  maxSubscriptions: 0\n", "  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m}\n"]), pick(&["ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
+            .prop_map(|(ns, name, stage, product_ns, product, approval, extra, security, requests)| format!(
+                "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  products: [{{namespace: {product_ns}, name: {product}}}, {{name: m}}]\n  security: {{type: {security}}}\n  approval: {{mode: {approval}}}\n  limits: [{{requests: {requests}, per: Minute}}, {{requests: 1, per: Second, operations: [get]}}]\n{extra}",
+                head("Plan", ns, name, 0))),
+        2 => (namespace(), pick(&["x", "y"]), pick(&["", "  referenceId: r\n", "  team: {name: t}\n"]), pick(&["ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
+            .prop_map(|(ns, name, extra, authentication, age)| format!("{}  title: T\n  authentication: {authentication}\n{extra}", head("Application", ns, name, age))),
+        1 => namespace().prop_map(|ns| format!("{}  title: T\n", head("Team", ns, "t", 0))),
+        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), pick(&["", "  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n"]), 0..8u8)
+            .prop_map(|(ns, name, application, plan_ns, plan, extra, age)| format!(
+                "{}  application: {{name: {application}}}\n  plan: {{namespace: {plan_ns}, name: {plan}}}\n{extra}",
+                head("Subscription", ns, name, age))),
+        3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted", "Granted", "Denied", "ChangesRequested"]), 0..3u8)
+            .prop_map(|(ns, name, sub_ns, sub, plan, decision, age)| {
+                let rest = if decision == "Granted" { format!("grant: {{plan: {{name: {plan}}}, scopes: [read]}}") } else { "reason: no".to_owned() };
+                format!("{}  subscription: {{namespace: {sub_ns}, name: {sub}}}\n  decision: {decision}\n  {rest}\n", head("Approval", ns, name, age))
+            }),
+        5 => (namespace(), pick(&["c", "d", "k"]), pick(&["subscription: {name: s}", "subscription: {name: r}", "application: {name: x}"]), namespace(), 1..3i64, pick(&["", "  disabled: true\n", "  expiresAt: '2026-01-01T00:04:00Z'\n", "  overlap: 0s\n"]), 0..3u8)
+            .prop_map(|(ns, name, subject, env, generation, extra, age)| format!(
+                "{}  {subject}\n  environment: {{namespace: {env}, name: e}}\n  generation: {generation}\n{extra}",
+                head("Credential", ns, name, age))),
+    ]
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Put(String),
+    Remove(prop::sample::Index),
+    Document(&'static str, bool),
+    Wait(u16),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        12 => object().prop_map(Event::Put),
+        3 => any::<prop::sample::Index>().prop_map(Event::Remove),
+        1 => (namespace(), any::<bool>()).prop_map(|(ns, there)| Event::Document(ns, there)),
+        1 => (1..120u16).prop_map(Event::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn increment_is_rebuild(batches in prop::collection::vec(prop::collection::vec(event(), 1..5), 1..40)) {
+        let mut world = support::World::new(Timestamp::from_second(START).expect("in range"));
+        let mut objects: BTreeMap<ObjectKey, Object> = BTreeMap::new();
+        let mut documents = BTreeMap::new();
+        for batch in batches {
+            let mut changes = Vec::new();
+            for event in batch {
+                match event {
+                    Event::Put(text) => {
+                        let mut object = support::objects(&text).remove(0);
+                        // As in a cluster: an object keeps its age for as long as it is there.
+                        object.created = objects.get(&object.key()).map_or(object.created, |old| old.created);
+                        objects.insert(object.key(), object.clone());
+                        changes.push(Change::Put(object));
+                    }
+                    Event::Remove(index) if !objects.is_empty() => {
+                        let key = objects.keys().nth(index.index(objects.len())).expect("there").clone();
+                        objects.remove(&key);
+                        changes.push(Change::Remove(key));
+                    }
+                    Event::Remove(_) => {}
+                    Event::Document(ns, there) => {
+                        let product = ObjectKey::new(Kind::ApiProduct, ns, "m").name;
+                        let text = "openapi: 3.1.0\npaths: {/x: {get: {operationId: get}}}";
+                        let document = there.then(|| Document::Text(text.into()));
+                        documents.insert(product.clone(), document.clone());
+                        changes.push(Change::Document { product, version: "v1".into(), document });
+                    }
+                    Event::Wait(seconds) => world.now += jiff::SignedDuration::from_secs(i64::from(seconds)),
+                }
+            }
+            world.apply(changes);
+        }
+        let mut afresh = world.afresh(objects.into_values());
+        let changes = documents.into_iter().map(|(product, document)| Change::Document { product, version: "v1".into(), document }).collect();
+        afresh.apply(changes);
+        prop_assert_eq!(support::dump(&world.core), support::dump(&afresh.core));
+
+        let again = world.core.apply(Batch { now: world.now, changes: Vec::new(), facts: Vec::new() });
+        prop_assert!(again.puts.is_empty() && again.removals.is_empty() && again.keys.is_empty() && again.statuses.is_empty());
+        let rebuilt = world.core.rebuild();
+        prop_assert!(rebuilt.puts.is_empty() && rebuilt.removals.is_empty() && rebuilt.keys.is_empty());
+    }
+}
