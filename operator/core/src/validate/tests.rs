@@ -67,11 +67,7 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     ("Developer", "{mail: nobody}", &["spec.mail invalid-value"]),
     ("Application", "{title: ''}", &["spec.title invalid-value"]),
-    (
-        "Application",
-        "{title: a, authentication: ExternalClient}",
-        &["spec.externalClientId missing-field"],
-    ),
+    ("Application", "{title: a, authentication: ExternalClient}", &["spec.externalClientId missing-field"]),
     (
         "Subscription",
         "{application: {name: a}, plan: {name: ''}, scopes: [{name: 'a b'}, {name: c}, {name: c}]}",
