@@ -19,7 +19,7 @@ use crate::{Condition, LocalRef, NamespacedRef, Stage};
     category = "portico",
     doc = "An API owner's answer to a subscription. What it grants is what is enforced.",
     printcolumn(
-        name = "Namespace of",
+        name = "From",
         type_ = "string",
         json_path = ".spec.subscription.namespace",
         description = "The namespace of the subscription."

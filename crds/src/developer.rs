@@ -63,7 +63,7 @@ pub struct DeveloperSpec {
     pub state: DeveloperState,
     /// Answers to the questions that the portal asks at registration, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(extend("maxProperties" = 64))]
     pub attributes: BTreeMap<String, String>,
     /// The version of the portal's terms that the person accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]

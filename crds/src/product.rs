@@ -265,7 +265,7 @@ pub struct Upstream {
     pub tls: Option<UpstreamTls>,
     /// Headers that are set on every request, by name. Values are seen by all who can read this file: no secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(extend("maxProperties" = 32))]
     pub request_headers: BTreeMap<String, String>,
 }
 

@@ -1,0 +1,5 @@
+//! Tests of the types, their schemas and their rules.
+
+mod manifests;
+mod rules;
+mod types;
