@@ -42,7 +42,13 @@ use crate::{Condition, LocalRef, Security};
         json_path = ".status.subscriptions",
         description = "How many subscriptions it has."
     ),
-    printcolumn(name = "Team", type_ = "string", json_path = ".spec.team.name", description = "Whose it is.", priority = 1),
+    printcolumn(
+        name = "Team",
+        type_ = "string",
+        json_path = ".spec.team.name",
+        description = "Whose it is.",
+        priority = 1
+    ),
     printcolumn(
         name = "Message",
         type_ = "string",

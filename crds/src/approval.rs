@@ -31,7 +31,12 @@ use crate::{Condition, LocalRef, NamespacedRef, Stage};
         description = "What it answers."
     ),
     printcolumn(name = "Decision", type_ = "string", json_path = ".spec.decision", description = "The answer."),
-    printcolumn(name = "Plan", type_ = "string", json_path = ".spec.grant.plan.name", description = "The plan it grants."),
+    printcolumn(
+        name = "Plan",
+        type_ = "string",
+        json_path = ".spec.grant.plan.name",
+        description = "The plan it grants."
+    ),
     printcolumn(
         name = "Ready",
         type_ = "string",

@@ -42,9 +42,7 @@ pub struct SecretRef {
 }
 
 /// What an environment is for.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Stage {
     /// For trying things out.
     Sandbox,
@@ -54,9 +52,7 @@ pub enum Stage {
 }
 
 /// How an application proves who it is.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Security {
     /// A key that Portico makes, sent in a header.
     #[default]
@@ -93,9 +89,7 @@ pub struct Lifecycle {
 }
 
 /// A step of a [`Lifecycle`].
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum LifecycleStage {
     /// Only its owner sees it.
     Draft,
@@ -109,9 +103,7 @@ pub enum LifecycleStage {
 }
 
 /// What happens to live subscriptions when something they need is deleted.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// The deletion waits until there is no live subscription.
     #[default]
@@ -144,9 +136,7 @@ pub struct Visibility {
 }
 
 /// A circle of people who see something.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Audience {
     /// Everyone, without signing in.
     #[default]
@@ -200,9 +190,7 @@ pub struct Condition {
 }
 
 /// Whether a condition holds.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum ConditionStatus {
     /// It holds.
     True,

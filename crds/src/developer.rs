@@ -72,9 +72,7 @@ pub struct DeveloperSpec {
 }
 
 /// Whether a person is let in.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum DeveloperState {
     /// Waits for somebody to decide.
     #[default]

@@ -3,6 +3,8 @@
 //! The documentation of fields becomes `kubectl explain`, so it is written for whoever writes the files.
 //! `manifests/` holds the generated `CustomResourceDefinition` objects.
 
+#![expect(clippy::duplicated_attributes, reason = "every printer column has a type, and most have the same")]
+
 mod application;
 mod approval;
 mod common;

@@ -13,6 +13,7 @@ const HEAD: &str = "\
 ";
 
 /// The definitions of all kinds, as an API server takes them.
+#[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
     let mut definitions = vec![
         Portal::crd(),
@@ -35,7 +36,12 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 }
 
 /// File names and YAML texts of all definitions. The same types give the same bytes.
-#[expect(clippy::missing_panics_doc, reason = "a definition has string keys and finite numbers only")]
+#[must_use]
+#[expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a definition has string keys and finite numbers only"
+)]
 pub fn manifests() -> Vec<(String, String)> {
     all()
         .iter()

@@ -167,6 +167,7 @@ pub struct PlanProduct {
 
 impl PlanProduct {
     /// The product, as a reference.
+    #[must_use]
     pub fn as_ref(&self) -> NamespacedRef {
         NamespacedRef { name: self.name.clone(), namespace: self.namespace.clone() }
     }
@@ -238,9 +239,7 @@ pub struct Limit {
 }
 
 /// How long a limit counts before it begins anew.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Period {
     /// A second.
     Second,
@@ -255,9 +254,7 @@ pub enum Period {
 }
 
 /// What a limit is counted for.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum LimitsSharedBy {
     /// Each subscription by itself.
     #[default]
@@ -281,9 +278,7 @@ pub struct PlanApproval {
 }
 
 /// How subscriptions are approved.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum ApprovalMode {
     /// By themselves.
     #[default]
@@ -328,9 +323,7 @@ pub struct PlanSandbox {
 }
 
 /// How a subscriber may change to a plan.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum ChangeMode {
     /// Not at all.
     None,

@@ -195,9 +195,7 @@ fn default_smtp_port() -> u16 {
 }
 
 /// How the way to a mail server is encrypted.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum SmtpTls {
     /// Not at all.
     None,
@@ -238,9 +236,7 @@ pub struct Registration {
 }
 
 /// What a new account has to wait for.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum RegistrationMode {
     /// Nothing.
     Open,
@@ -282,9 +278,7 @@ pub struct RegistrationField {
 }
 
 /// What an answer looks like.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum FieldKind {
     /// A line of text.
     #[default]
@@ -340,9 +334,7 @@ fn default_branch() -> String {
 }
 
 /// How a portal writes to Git.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum GitWrite {
     /// To the branch, at once.
     #[default]
@@ -352,9 +344,7 @@ pub enum GitWrite {
 }
 
 /// Who counts as the one who wrote a file.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Identities {
     /// Who applied it to the cluster.
     #[default]

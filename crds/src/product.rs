@@ -39,7 +39,12 @@ use crate::{Condition, DeletionPolicy, Lifecycle, NamespacedRef, SecretRef, Span
         json_path = ".status.conditions[?(@.type=='Ready')].reason",
         description = "Why it is ready or not."
     ),
-    printcolumn(name = "Plans", type_ = "integer", json_path = ".status.plans", description = "How many plans cover it."),
+    printcolumn(
+        name = "Plans",
+        type_ = "integer",
+        json_path = ".status.plans",
+        description = "How many plans cover it."
+    ),
     printcolumn(
         name = "Subscriptions",
         type_ = "integer",
@@ -202,9 +207,7 @@ fn yes() -> bool {
 }
 
 /// Who reads a page.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum DocAudience {
     /// All who see the product.
     #[default]
@@ -227,7 +230,10 @@ pub struct Endpoint {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
-        inner(length(min = 1, max = 253), regex(pattern = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"))
+        inner(
+            length(min = 1, max = 253),
+            regex(pattern = r"^(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")
+        )
     )]
     pub hosts: Vec<String>,
     /// Where the API begins at those hosts, for example `/payments`. `/` is the whole host.
@@ -342,9 +348,7 @@ pub struct ApiScope {
 }
 
 /// How a scope is had.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum ScopeMode {
     /// It comes with every subscription.
     #[default]
@@ -372,9 +376,7 @@ pub struct Consumers {
 }
 
 /// From where a product may be subscribed to.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum ConsumersFrom {
     /// Its own namespace.
     #[default]

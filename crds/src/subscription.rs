@@ -25,7 +25,12 @@ use crate::{Condition, Limit, LocalRef, NamespacedRef, Timestamp};
         description = "Who subscribes."
     ),
     printcolumn(name = "Plan", type_ = "string", json_path = ".spec.plan.name", description = "What it asks for."),
-    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "Where it is in its life."),
+    printcolumn(
+        name = "Phase",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "Where it is in its life."
+    ),
     printcolumn(
         name = "Stage",
         type_ = "string",
@@ -131,9 +136,7 @@ pub struct SubscriptionStatus {
 }
 
 /// Where a subscription is in its life.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum Phase {
     /// Waits for an approval, or for something that it refers to.
     #[default]
@@ -157,9 +160,7 @@ pub enum Phase {
 }
 
 /// How far a subscription is on its way to production.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum SubscriptionStage {
     /// In sandboxes only.
     Sandbox,

@@ -80,6 +80,7 @@ impl Span {
     const PATTERN: &str = "^([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$";
 
     /// A span of so many seconds.
+    #[must_use]
     pub const fn from_secs(seconds: u64) -> Span {
         Span { seconds }
     }

@@ -143,9 +143,7 @@ fn a_subscription_keeps_its_application() {
 
 #[test]
 fn a_credential_has_one_owner_and_goes_up() {
-    let spec = |owner: &str, name: &str, generation: i64| {
-        json!({owner: {"name": name}, "environment": {"name": "local"}, "generation": generation})
-    };
+    let spec = |owner: &str, name: &str, generation: i64| json!({owner: {"name": name}, "environment": {"name": "local"}, "generation": generation});
     good("Credential", &spec("subscription", "a", 1));
     good("Credential", &spec("application", "a", 1));
     bad("Credential", &json!({"environment": {"name": "local"}, "generation": 1}), "exactly one");
@@ -165,9 +163,7 @@ fn a_credential_has_one_owner_and_goes_up() {
 
 #[test]
 fn an_approval_grants_or_gives_a_reason() {
-    let spec = |decision: &str, field: &str, value: Value| {
-        json!({"subscription": {"name": "a", "namespace": "b"}, "decision": decision, field: value})
-    };
+    let spec = |decision: &str, field: &str, value: Value| json!({"subscription": {"name": "a", "namespace": "b"}, "decision": decision, field: value});
     let grant = json!({"plan": {"name": "gold"}});
     good("Approval", &spec("Granted", "grant", grant.clone()));
     good("Approval", &spec("Denied", "reason", json!("no")));

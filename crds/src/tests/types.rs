@@ -161,7 +161,10 @@ fn nothing_unknown_is_swallowed() {
 #[test]
 fn what_is_left_out_stays_out() {
     let subscription: SubscriptionSpec = read("{application: {name: shop}, plan: {name: free}}");
-    assert_eq!(serde_json::to_string(&subscription).unwrap(), r#"{"application":{"name":"shop"},"plan":{"name":"free"}}"#);
+    assert_eq!(
+        serde_json::to_string(&subscription).unwrap(),
+        r#"{"application":{"name":"shop"},"plan":{"name":"free"}}"#
+    );
     let whole: Subscription = read(
         "{apiVersion: portico.dev/v1alpha1, kind: Subscription, metadata: {name: a, namespace: b}, \
          spec: {application: {name: shop}, plan: {name: free, namespace: weather}}}",
