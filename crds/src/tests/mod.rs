@@ -1,5 +1,6 @@
 //! Tests of the types, their schemas and their rules.
 
+mod examples;
 mod manifests;
 mod rules;
 mod types;

@@ -11,7 +11,7 @@ fn definition(kind: &str) -> CustomResourceDefinition {
 }
 
 /// The messages of the rules that a spec breaks.
-fn broken(kind: &str, spec: &Value, old: Option<&Value>) -> Vec<String> {
+pub(super) fn broken(kind: &str, spec: &Value, old: Option<&Value>) -> Vec<String> {
     let schema = definition(kind).spec.versions.remove(0).schema.unwrap().open_api_v3_schema.unwrap();
     let schema = serde_json::to_value(schema).unwrap();
     let object = |spec: &Value| json!({"apiVersion": "portico.dev/v1alpha1", "kind": kind, "spec": spec});
