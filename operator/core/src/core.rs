@@ -262,6 +262,7 @@ impl Core {
                     let application = World::resolve_local(&entry.spec.application, name);
                     self.mark_rivals(&application, pass);
                     pass.mark_all(Stage::Credential, world.credentials_of_application.of(&application));
+                    pass.mark_all(Stage::Credential, world.credentials_of_subscription.of(name));
                 }
             }
             Kind::Approval => {

@@ -67,6 +67,31 @@ fn object() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Where every story begins, so that most of what happens concerns somebody.
+const SEED: &str = "
+{kind: Environment, metadata: {namespace: a, name: e}, spec: {stage: Production, gateway: {envoy: {listeners: [{name: http, port: 80}]}}}}
+---
+{kind: ApiProduct, metadata: {namespace: a, name: m}, spec: {title: T, consumers: {from: All}, scopes: [{name: read, mode: Restricted}], endpoints: [{environment: {name: e}, upstream: {url: 'http://u'}}]}}
+---
+{kind: ApiProduct, metadata: {namespace: b, name: m}, spec: {title: T, consumers: {from: All}, endpoints: [{environment: {namespace: a, name: e}, upstream: {url: 'http://u'}}]}}
+---
+{kind: Plan, metadata: {namespace: a, name: p}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1}}
+---
+{kind: Plan, metadata: {namespace: b, name: q}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, approval: {mode: Manual}}}
+---
+{kind: Application, metadata: {namespace: a, name: x}, spec: {title: T}}
+---
+{kind: Application, metadata: {namespace: b, name: x}, spec: {title: T}}
+---
+{kind: Subscription, metadata: {namespace: a, name: s}, spec: {application: {name: x}, plan: {name: p}}}
+---
+{kind: Subscription, metadata: {namespace: b, name: s}, spec: {application: {name: x}, plan: {name: q}}}
+---
+{kind: Credential, metadata: {namespace: a, name: c}, spec: {subscription: {name: s}, environment: {name: e}}}
+---
+{kind: Credential, metadata: {namespace: b, name: c}, spec: {application: {name: x}, environment: {namespace: a, name: e}}}
+";
+
 #[derive(Clone, Debug)]
 enum Event {
     Put(String),
@@ -85,13 +110,17 @@ fn event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn increment_is_rebuild(batches in prop::collection::vec(prop::collection::vec(event(), 1..5), 1..40)) {
         let mut world = support::World::new(Timestamp::from_second(START).expect("in range"));
         let mut objects: BTreeMap<ObjectKey, Object> = BTreeMap::new();
         let mut documents = BTreeMap::new();
+        for object in support::objects(SEED) {
+            objects.insert(object.key(), object.clone());
+            world.apply(vec![Change::Put(object)]);
+        }
         for batch in batches {
             let mut changes = Vec::new();
             for event in batch {
