@@ -9,6 +9,10 @@ ifdef CI
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/portico/target
 endif
 
+# Tests and benchmarks fail by panicking, print what they find, and read files and clocks, also those of the core.
+TEST_LINTS := $(addprefix -A clippy::,unwrap_used expect_used panic print_stdout print_stderr exit disallowed_methods \
+  disallowed_types)
+
 .PHONY: help demo test bench check generate envoy clean
 
 help: ## this list
@@ -29,7 +33,8 @@ bench: ## the numbers of the README, each against its denominator; ARGS="revoke"
 
 check: ## format, lints, dependencies, generated files
 	@cargo fmt --all --check
-	@cargo clippy --locked --workspace --all-targets -- -D warnings
+	@cargo clippy --locked --workspace --lib --bins -- -D warnings
+	@cargo clippy --locked --workspace --all-targets -- -D warnings $(TEST_LINTS)
 	@scripts/dependencies
 	@scripts/generate --check
 
