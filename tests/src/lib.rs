@@ -14,5 +14,6 @@ pub mod portico;
 pub mod ports;
 pub mod processes;
 pub mod repo;
+pub mod scenario;
 pub mod upstream;
 pub mod wait;

@@ -74,6 +74,7 @@ pub struct Launch {
     api: SocketAddr,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
+    disk: Option<u32>,
 }
 
 impl Launch {
@@ -87,6 +88,7 @@ impl Launch {
             api: ports::free_address(),
             arguments: Vec::new(),
             environment: BTreeMap::new(),
+            disk: None,
         }
     }
 
@@ -125,6 +127,14 @@ impl Launch {
         self
     }
 
+    /// With its state on a disk of so many mebibytes, which is there for as long as Portico runs. See
+    /// [`Portico::path_of`]. It needs user namespaces.
+    #[must_use]
+    pub fn disk(mut self, mebibytes: u32) -> Launch {
+        self.disk = Some(mebibytes);
+        self
+    }
+
     /// Its state folder.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")
@@ -159,7 +169,16 @@ impl Launch {
     ///
     /// When the program cannot be started at all.
     pub fn start(&self) -> Portico {
-        let mut command = program(self.folder.path());
+        let mut command = match self.disk {
+            None => program(self.folder.path()),
+            Some(mebibytes) => {
+                fs::create_dir_all(self.state()).expect("a folder for the disk");
+                let mut command = isolated(Command::new("unshare"), self.folder.path());
+                let script = format!("mount -t tmpfs -o mode=700,size={mebibytes}m tmpfs \"$0\" && exec \"$@\"");
+                command.args(["--map-root-user", "--mount", "sh", "-c", &script]).arg(self.state()).arg(binary());
+                command
+            }
+        };
         command.arg("up").arg(&self.source).arg("--state").arg(self.state());
         command.arg("--xds").arg(self.xds.to_string()).arg("--api").arg(self.api.to_string());
         match &self.envoy {
@@ -255,6 +274,12 @@ impl Portico {
     /// Where its API is.
     pub fn api(&self) -> SocketAddr {
         self.api
+    }
+
+    /// A path as this process sees it, from outside: its disk may be its own.
+    pub fn path_of(&self, path: &Path) -> PathBuf {
+        let path = path.strip_prefix("/").expect("an absolute path");
+        PathBuf::from(format!("/proc/{}/root", self.id())).join(path)
     }
 
     /// What it has printed so far.
@@ -399,7 +424,10 @@ pub fn run_in(folder: &Path, arguments: &[&str]) -> Outcome {
 
 /// The program, seeing nothing of this machine's settings.
 fn program(home: &Path) -> Command {
-    let mut command = Command::new(binary());
+    isolated(Command::new(binary()), home)
+}
+
+fn isolated(mut command: Command, home: &Path) -> Command {
     for (name, _) in env::vars_os() {
         let name_bytes = name.as_encoded_bytes();
         if [b"PORTICO_".as_slice(), b"GIT_", b"XDG_", b"RUST_LOG"].iter().any(|start| name_bytes.starts_with(start)) {

@@ -1,6 +1,7 @@
 //! Git repositories that see nothing of the machine's own settings.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -29,6 +30,28 @@ impl Repo {
             repo.write(path, text);
         }
         repo.commit("the beginning");
+        repo
+    }
+
+    /// A copy of `examples/NAME`, with its gateway at another port and its upstream at another address, committed.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such example.
+    pub fn example(name: &str, gateway: u16, upstream: SocketAddr) -> Repo {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+        let repo = Repo::new();
+        for path in files_below(&source) {
+            let content = fs::read(&path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));
+            let content = String::from_utf8(content).expect("examples are text");
+            let content = content
+                .replace("127.0.0.1:18080", &upstream.to_string())
+                .replace(":10000", &format!(":{gateway}"))
+                .replace("port: 10000", &format!("port: {gateway}"));
+            let path = path.strip_prefix(&source).expect("it was found below");
+            repo.write(&path.display().to_string(), content);
+        }
+        repo.commit(name);
         repo
     }
 
@@ -157,4 +180,19 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
         command(folder).args(arguments).output().expect("`git` is on the path and starts");
     assert!(status.success(), "git {arguments:?} in {}: {}", folder.display(), String::from_utf8_lossy(&stderr));
     String::from_utf8_lossy(&stdout).into_owned()
+}
+
+/// All files below a folder.
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.expect("a folder can be listed").path();
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
 }
