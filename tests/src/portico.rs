@@ -113,6 +113,13 @@ impl Launch {
         self
     }
 
+    /// With its xDS server at a given address.
+    #[must_use]
+    pub fn xds_at(mut self, address: SocketAddr) -> Launch {
+        self.xds = address;
+        self
+    }
+
     /// With more on its command line.
     #[must_use]
     pub fn arguments<T: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = T>) -> Launch {

@@ -2,7 +2,7 @@
 //! a good one, and the good one has to take effect.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use portico_tests::files;
 use portico_tests::http::{self, Ask};
@@ -323,15 +323,16 @@ fn a_full_disk() {
 
 #[test]
 fn the_ports_of_portico_in_use() {
-    for option in ["--api", "--xds"] {
+    let with: [(&str, fn(Launch, SocketAddr) -> Launch); 2] = [("--api", Launch::api_at), ("--xds", Launch::xds_at)];
+    for (option, at) in with {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
-        let address = taken.local_addr().expect("a bound socket has an address").to_string();
-        let scenario = Scenario::with(|repo| Launch::new(repo.path()).arguments([option, &address]));
+        let address = taken.local_addr().expect("a bound socket has an address");
+        let scenario = Scenario::with(|repo| at(Launch::new(repo.path()), address));
         let mut portico = scenario.launch.start();
         let status = portico.wait_end();
         assert!(!status.success());
         let output = portico.output();
-        assert!(output.contains(&address) && output.contains(option), "{output}");
+        assert!(output.contains(&address.to_string()) && output.contains(option), "{output}");
         assert_eq!(scenario.launch.envoys(), Vec::<u32>::new(), "it leaves nothing behind");
     }
 }
