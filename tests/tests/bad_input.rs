@@ -2,7 +2,7 @@
 //! a good one, and the good one has to take effect.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 
 use portico_tests::files;
 use portico_tests::http::{self, Ask};
@@ -323,11 +323,13 @@ fn a_full_disk() {
 
 #[test]
 fn the_ports_of_portico_in_use() {
-    let with: [(&str, fn(Launch, SocketAddr) -> Launch); 2] = [("--api", Launch::api_at), ("--xds", Launch::xds_at)];
-    for (option, at) in with {
+    for option in ["--api", "--xds"] {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
         let address = taken.local_addr().expect("a bound socket has an address");
-        let scenario = Scenario::with(|repo| at(Launch::new(repo.path()), address));
+        let scenario = Scenario::with(|repo| {
+            let launch = Launch::new(repo.path());
+            if option == "--api" { launch.api_at(address) } else { launch.xds_at(address) }
+        });
         let mut portico = scenario.launch.start();
         let status = portico.wait_end();
         assert!(!status.success());
