@@ -1,0 +1,211 @@
+//! OpenAPI documents that products refer to by the path of a file.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+use git2::{ObjectType, Oid};
+use portico_core::batch::{Change, Document};
+use portico_core::key::Name;
+use portico_crds::{ApiProductSpec, ApiVersion};
+
+use crate::source::{Files, SourceError};
+use crate::text::MAX_OPENAPI;
+use crate::tree::Entry;
+
+/// Which file a version's document is, and what was found there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Reference {
+    /// The path from the root, or why there is none.
+    target: Result<String, String>,
+    /// What stood there last; `None` if nothing could be read.
+    found: Result<Oid, String>,
+}
+
+type References = BTreeMap<String, Reference>;
+
+/// What a product says now. One that is gone says nothing.
+pub(crate) struct Said {
+    product: Name,
+    /// By version: the path from the root, or why there is none.
+    targets: Vec<(String, Result<String, String>)>,
+}
+
+impl Said {
+    /// What `spec` says in the file `base`.
+    pub(crate) fn new(product: Name, spec: &ApiProductSpec, base: &str) -> Said {
+        let path = |version: &ApiVersion| {
+            let path = version.openapi.as_ref()?.path.as_ref()?;
+            Some((version.name.clone(), target(base, path)))
+        };
+        Said { product, targets: spec.versions.iter().filter_map(path).collect() }
+    }
+
+    /// Nothing any more.
+    pub(crate) fn nothing(product: Name) -> Said {
+        Said { product, targets: Vec::new() }
+    }
+}
+
+/// All references of all products.
+#[derive(Debug, Default)]
+pub(crate) struct Documents {
+    products: BTreeMap<Name, References>,
+    wanted: BTreeMap<String, BTreeSet<Name>>,
+}
+
+/// What has been worked out and not taken over yet.
+#[derive(Debug, Default)]
+pub(crate) struct Staged(BTreeMap<Name, References>);
+
+impl Documents {
+    /// Reads the documents of products that say something new, and those whose file is among `changed`.
+    pub(crate) fn stage(
+        &self,
+        files: &Files<'_>,
+        products: Vec<Said>,
+        changed: &HashSet<&str>,
+        changes: &mut Vec<Change>,
+    ) -> Result<Staged, SourceError> {
+        let mut staged = BTreeMap::new();
+        let nothing = References::new();
+        for Said { product, targets } in products {
+            let before = self.products.get(&product).unwrap_or(&nothing);
+            let mut now = References::new();
+            for (version, target) in targets {
+                let reference = look(files, &product, &version, target, before.get(&version), changes)?;
+                now.insert(version, reference);
+            }
+            for version in before.keys().filter(|version| !now.contains_key(*version)) {
+                let (product, version) = (product.clone(), version.clone());
+                changes.push(Change::Document { product, version, document: None });
+            }
+            staged.insert(product, now);
+        }
+        let touched: BTreeSet<&Name> = match files {
+            // A folder does not tell what has changed.
+            Files::Folder(_) => self.products.keys().collect(),
+            Files::Commit(..) => changed.iter().filter_map(|path| self.wanted.get(*path)).flatten().collect(),
+        };
+        for product in touched {
+            if staged.contains_key(product) {
+                continue;
+            }
+            let Some(before) = self.products.get(product) else { continue };
+            let mut now = References::new();
+            for (version, reference) in before {
+                let target = reference.target.clone();
+                now.insert(version.clone(), look(files, product, version, target, Some(reference), changes)?);
+            }
+            staged.insert(product.clone(), now);
+        }
+        Ok(Staged(staged))
+    }
+
+    pub(crate) fn take(&mut self, staged: Staged) {
+        for (product, references) in staged.0 {
+            for path in self.products.remove(&product).into_iter().flatten().filter_map(|(_, old)| old.target.ok()) {
+                if let Some(wanting) = self.wanted.get_mut(&path) {
+                    wanting.remove(&product);
+                    if wanting.is_empty() {
+                        self.wanted.remove(&path);
+                    }
+                }
+            }
+            for path in references.values().filter_map(|reference| reference.target.as_ref().ok()) {
+                self.wanted.entry(path.clone()).or_default().insert(product.clone());
+            }
+            if !references.is_empty() {
+                self.products.insert(product, references);
+            }
+        }
+    }
+}
+
+/// Looks at a version's document, and says so if it is not as before.
+fn look(
+    files: &Files<'_>,
+    product: &Name,
+    version: &str,
+    target: Result<String, String>,
+    before: Option<&Reference>,
+    changes: &mut Vec<Change>,
+) -> Result<Reference, SourceError> {
+    let (found, text) = match &target {
+        Err(reason) => (Err(reason.clone()), None),
+        Ok(path) => match files.at(path)? {
+            Some(Entry::Link) => (Err(format!("`{path}` is a symbolic link, and those are not followed")), None),
+            None => (Err(format!("there is no file `{path}`")), None),
+            Some(Entry::File(id)) => {
+                // Of a commit the id tells without reading whether it is the same.
+                let same = before.is_some_and(|before| before.found.as_ref() == Ok(&id));
+                if same { (Ok(id), None) } else { text(files, path, id)? }
+            }
+        },
+    };
+    let reference = Reference { target, found };
+    if before.map(|before| &before.found) != Some(&reference.found) {
+        let document = match (&reference.found, text) {
+            (Err(reason), _) => Some(Document::Unreadable(reason.clone())),
+            (Ok(_), text) => text.map(Document::Text),
+        };
+        changes.push(Change::Document { product: product.clone(), version: version.to_owned(), document });
+    }
+    Ok(reference)
+}
+
+type Found = (Result<Oid, String>, Option<Arc<str>>);
+
+fn text(files: &Files<'_>, path: &str, id: Oid) -> Result<Found, SourceError> {
+    let bytes = files.bytes(path, id)?;
+    if bytes.len() > MAX_OPENAPI {
+        return Ok((Err(format!("`{path}` is longer than 4 MiB")), None));
+    }
+    let id = match files {
+        Files::Commit(..) => id,
+        Files::Folder(_) => Oid::hash_object(ObjectType::Blob, &bytes).unwrap_or(id),
+    };
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((Ok(id), Some(text.into()))),
+        Err(_) => Ok((Err(format!("`{path}` is not UTF-8 text")), None)),
+    }
+}
+
+/// The file that `path` means in the file `base`, from the root of the tree.
+fn target(base: &str, path: &str) -> Result<String, String> {
+    if path.starts_with('/') || path.contains(['\\', '\0']) {
+        return Err(format!("`{}` is not a relative path", path.escape_debug()));
+    }
+    let mut parts: Vec<&str> = base.split('/').collect();
+    parts.pop();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                parts.pop().ok_or_else(|| format!("`{path}` leads out of the repository"))?;
+            }
+            // Not a file of the repository, though a folder may have it.
+            ".git" => return Err(format!("`{path}` leads into `.git`")),
+            part => parts.push(part),
+        }
+    }
+    if parts.is_empty() { Err(format!("`{path}` is not a file")) } else { Ok(parts.join("/")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_stay_inside() {
+        let base = "products/orders/product.yaml";
+        assert_eq!(target(base, "openapi.yaml").as_deref(), Ok("products/orders/openapi.yaml"));
+        assert_eq!(target(base, "./a//b.yaml").as_deref(), Ok("products/orders/a/b.yaml"));
+        assert_eq!(target(base, "../../shared/a.yaml").as_deref(), Ok("shared/a.yaml"));
+        assert_eq!(target("product.yaml", "a.yaml").as_deref(), Ok("a.yaml"));
+        for bad in
+            ["/etc/passwd", "../../../a", "../../..", "a\\b", "a\0b", "../..", ".git/config", "../../../../etc/passwd"]
+        {
+            assert!(target(base, bad).is_err(), "{bad:?}");
+        }
+    }
+}

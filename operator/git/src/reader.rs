@@ -1,0 +1,308 @@
+//! Following desired state from commit to commit.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use portico_core::batch::Change;
+use portico_core::diagnostic::Diagnostic;
+use portico_core::key::ObjectKey;
+
+use crate::commit::{CommitId, CommitInfo, Repository, RepositoryError, info};
+use crate::documents::Documents;
+use crate::history::Past;
+use crate::index::{FileState, Index, Keys, Known};
+use crate::source::{Files, FolderError, SourceError, listing};
+use crate::stage::{Before, Stage, Staged, text_of};
+use crate::text::{Part, is_manifest, locate};
+use crate::tree::{Differing, TreeError};
+
+/// Desired state could not be taken over. What was there before still holds.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Files cannot be read.
+    #[error("cannot read desired state")]
+    Source(#[from] SourceError),
+    /// The commit cannot be read.
+    #[error("cannot read the commit")]
+    Repository(#[from] RepositoryError),
+    /// Every object would be gone, which is nearly always a mistake.
+    #[error(
+        "there is no object of portico.dev any more, and there were {before}: the state before still holds. \
+         Check the branch and the folder, or allow an empty repository"
+    )]
+    Empty {
+        /// How many there were.
+        before: usize,
+    },
+    /// A folder has no commits.
+    #[error("{path} is read as a plain folder, which has no commits")]
+    NoCommits {
+        /// The folder.
+        path: PathBuf,
+    },
+}
+
+impl From<TreeError> for ReadError {
+    fn from(error: TreeError) -> Self {
+        ReadError::Source(error.into())
+    }
+}
+
+impl From<FolderError> for ReadError {
+    fn from(error: FolderError) -> Self {
+        ReadError::Source(error.into())
+    }
+}
+
+/// How to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only manifests in this folder of the tree are read; empty for all.
+    pub folder: String,
+    /// Whether all objects may go at once.
+    pub allow_empty: bool,
+}
+
+/// What is different since the last time.
+#[derive(Debug, Default)]
+pub struct Advance {
+    /// The commit that was read; absent for a folder.
+    pub commit: Option<CommitInfo>,
+    /// What to tell the core. `Object::created` is never set: the caller may know.
+    pub changes: Vec<Change>,
+    /// Everything that is wrong now in files of which it cannot be told which object they are about.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many manifests were read.
+    pub files_read: usize,
+    /// How many objects there are now.
+    pub objects: usize,
+}
+
+/// Where an object is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPlace {
+    /// The file, from the root of the tree.
+    pub file: Arc<str>,
+    /// The document's place among those of the file, from 0.
+    pub document: u32,
+    /// The line that the document begins with, from 1.
+    pub line: u32,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Repository(Repository),
+    Folder(PathBuf),
+}
+
+/// Reads desired state, and of each further commit only what has changed.
+///
+/// The same commit gives the same objects and the same diagnostics, whichever commits were read before it.
+#[derive(Debug)]
+pub struct Reader {
+    origin: Origin,
+    options: Options,
+    pub(crate) commit: Option<CommitId>,
+    pub(crate) index: Index,
+    documents: Documents,
+    findings: BTreeMap<ObjectKey, Vec<Diagnostic>>,
+    loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
+}
+
+impl Reader {
+    /// A reader of commits that has read nothing yet.
+    pub fn new(repository: Repository, options: Options) -> Reader {
+        Reader::of(Origin::Repository(repository), options)
+    }
+
+    /// A reader of a folder as it is when [`Reader::rescan`] is called.
+    pub fn folder(path: impl Into<PathBuf>, options: Options) -> Reader {
+        Reader::of(Origin::Folder(path.into()), options)
+    }
+
+    fn of(origin: Origin, options: Options) -> Reader {
+        Reader {
+            origin,
+            options,
+            commit: None,
+            index: Index::default(),
+            documents: Documents::default(),
+            findings: BTreeMap::new(),
+            loose: BTreeMap::new(),
+        }
+    }
+
+    /// The commit that was read last.
+    pub fn commit(&self) -> Option<CommitId> {
+        self.commit
+    }
+
+    /// The repository, unless it is a plain folder.
+    pub fn repository(&self) -> Option<&Repository> {
+        match &self.origin {
+            Origin::Repository(repository) => Some(repository),
+            Origin::Folder(_) => None,
+        }
+    }
+
+    /// Reads a commit: what is different from the one before, which need not be its parent.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]. The reader is then as before.
+    pub fn advance(&mut self, commit: CommitId) -> Result<Advance, ReadError> {
+        let staged = {
+            let repository = match &self.origin {
+                Origin::Repository(repository) => repository,
+                Origin::Folder(path) => return Err(ReadError::NoCommits { path: path.clone() }),
+            };
+            let failed = |source| RepositoryError::Commit { commit, source };
+            let said = crate::tree::retried(|| repository.git.find_commit(commit.0)).map_err(failed)?;
+            let said = info(&said);
+            let tree = repository.tree(commit)?;
+            let old = self.commit.map(|old| repository.tree(old));
+            let differing = match old {
+                Some(Ok(old)) => repository.differing(Some(&old), &tree)?,
+                // The old commit is gone, as after a forced push: all files are compared with what is known.
+                Some(Err(_)) => self.with_vanished(repository.differing(None, &tree)?),
+                None => repository.differing(None, &tree)?,
+            };
+            let known = self.commit.is_some() && said.parents.first().copied() == self.commit;
+            let past = if known || self.commit == Some(commit) { None } else { Some((repository, commit)) };
+            let files = Files::Commit(repository, tree);
+            let mut staged = self.stage(&files, &differing, past)?;
+            staged.advance.commit = Some(said);
+            staged
+        };
+        let advance = self.take(staged);
+        self.commit = Some(commit);
+        Ok(advance)
+    }
+
+    /// Reads the folder as it is now.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReadError`]. The reader is then as before.
+    pub fn rescan(&mut self) -> Result<Advance, ReadError> {
+        let path = match &self.origin {
+            Origin::Folder(path) => path,
+            Origin::Repository(repository) => return Err(ReadError::NoCommits { path: repository.path.clone() }),
+        };
+        let differing = self.with_vanished(listing(path)?);
+        let staged = self.stage(&Files::Folder(path), &differing, None)?;
+        Ok(self.take(staged))
+    }
+
+    /// Whether a path is a manifest that is to be read.
+    fn is_ours(&self, path: &str) -> bool {
+        let folder = self.options.folder.trim_matches('/');
+        let inside = folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        inside && is_manifest(path)
+    }
+
+    /// A whole listing, and what is known and not in it.
+    fn with_vanished(&self, mut listing: Vec<Differing>) -> Vec<Differing> {
+        let listed: HashSet<String> = listing.iter().map(|file| file.path.clone()).collect();
+        let known = self.index.files.keys().chain(self.loose.keys());
+        let gone: BTreeSet<&Arc<str>> = known.filter(|path| !listed.contains(&***path)).collect();
+        listing.extend(gone.into_iter().map(|path| Differing { path: path.to_string(), now: None }));
+        listing
+    }
+
+    /// Works everything out that can fail, and changes nothing.
+    fn stage(
+        &self,
+        files: &Files<'_>,
+        differing: &[Differing],
+        past: Option<(&Repository, CommitId)>,
+    ) -> Result<Staged, ReadError> {
+        let is_ours = |path: &str| self.is_ours(path);
+        let past = past.map(|(repository, commit)| (Past { repository, is_ours: &is_ours }, commit));
+        let before = Before { index: &self.index, findings: &self.findings, loose: &self.loose };
+        let mut stage = Stage::read(before, files, differing, &is_ours)?;
+        stage.remember(past.as_ref())?;
+        stage.claim(past.is_some());
+        self.refuse_empty(stage.objects())?;
+        stage.settle(past.as_ref())?;
+        stage.find()?;
+        let changed = differing.iter().map(|file| file.path.as_str()).collect();
+        Ok(stage.finish(&self.documents, &changed)?)
+    }
+
+    fn refuse_empty(&self, objects: &Keys<Known>) -> Result<(), ReadError> {
+        let before = self.index.objects.len();
+        let claimed = |known: &Known| known.claims.holder().is_some();
+        let gone =
+            objects.iter().filter(|(key, known)| self.index.objects.contains_key(*key) && !claimed(known)).count();
+        let empty = gone == before && !objects.values().any(claimed);
+        if before > 0 && empty && !self.options.allow_empty { Err(ReadError::Empty { before }) } else { Ok(()) }
+    }
+
+    fn take(&mut self, staged: Staged) -> Advance {
+        let Staged { mut advance, files, objects, namespaces, documents, findings, loose } = staged;
+        self.index.namespaces.extend(namespaces);
+        self.index.take(files, objects);
+        self.documents.take(documents);
+        for (key, found) in findings {
+            if found.is_empty() {
+                self.findings.remove(&key)
+            } else {
+                self.findings.insert(key, found)
+            };
+        }
+        for (path, found) in loose {
+            if found.is_empty() {
+                self.loose.remove(&path)
+            } else {
+                self.loose.insert(path, found)
+            };
+        }
+        advance.diagnostics = self.loose.values().flatten().cloned().collect();
+        advance.objects = self.index.objects.values().filter(|known| known.present).count();
+        advance
+    }
+
+    /// Everything that is wrong now, in order of the objects and then of the files.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.findings.values().chain(self.loose.values()).flatten()
+    }
+
+    /// Where an object is written.
+    pub fn place(&self, key: &ObjectKey) -> Option<ObjectPlace> {
+        let holder = self.index.objects.get(key)?.claims.real().first()?;
+        let file = self.index.files.get(&holder.file)?;
+        let document = file.documents.iter().find(|document| document.document == holder.document)?;
+        Some(ObjectPlace { file: holder.file.clone(), document: document.document, line: document.line })
+    }
+
+    /// The objects that a file speaks of, in its order.
+    pub fn objects_in(&self, path: &str) -> impl Iterator<Item = &ObjectKey> {
+        self.index.files.get(path).into_iter().flat_map(FileState::keys)
+    }
+
+    /// Gives a diagnostic that knows its object and field, but not its file, its place.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub fn resolve(&self, diagnostic: &mut Diagnostic) -> Result<(), ReadError> {
+        let Some(place) = diagnostic.object.as_ref().and_then(|key| self.place(key)) else { return Ok(()) };
+        if diagnostic.place.is_some() {
+            return Ok(());
+        }
+        let text = match (&self.origin, self.commit) {
+            (Origin::Repository(repository), Some(commit)) => {
+                text_of(&Files::Commit(repository, repository.tree(commit)?), &place.file)?
+            }
+            (Origin::Folder(folder), _) => text_of(&Files::Folder(folder), &place.file)?,
+            (Origin::Repository(_), None) => None,
+        };
+        diagnostic.place = text.and_then(|text| {
+            let path = if diagnostic.path.is_empty() { "metadata.name" } else { &diagnostic.path };
+            locate(&place.file, &text, place.document, path, Part::Value)
+        });
+        Ok(())
+    }
+}
