@@ -69,9 +69,9 @@ pub(crate) struct GatewayState {
 #[derive(Default)]
 struct Pass {
     marked: [Set<Name>; STAGES.len()],
-    statuses: BTreeSet<ObjectKey>,
-    outputs: BTreeMap<OutputKey, Option<Output>>,
-    keys: BTreeMap<Name, KeyWish>,
+    statuses: Set<ObjectKey>,
+    outputs: Map<OutputKey, Option<Output>>,
+    keys: Vec<KeyWish>,
     recomputed: usize,
 }
 
@@ -254,7 +254,7 @@ impl Core {
             Kind::Application => {
                 let reference = world.applications.get(name).and_then(|entry| entry.spec.reference_id.as_deref());
                 if let Some(reference) = reference {
-                    pass.mark_all(Stage::Application, world.applications_by_reference.of(&reference.into()));
+                    pass.mark_all(Stage::Application, world.applications_by_reference.of(&World::reference(reference)));
                 }
             }
             Kind::Subscription => {
@@ -466,7 +466,7 @@ impl Core {
             _ => Vec::new(),
         };
         if wanted != made {
-            pass.keys.insert(name.clone(), KeyWish { credential: name.clone(), generations: wanted });
+            pass.keys.push(KeyWish { credential: name.clone(), generations: wanted });
         }
         if replace(&mut self.views.credentials, &name, view) {
             pass.statuses.insert(name.clone().of(Kind::Credential));
@@ -511,6 +511,7 @@ impl Core {
                 },
             }
         }
+        removals.sort();
         puts.sort_by(|(gives, key, _), (other_gives, other, _)| (gives, key).cmp(&(other_gives, other)));
         let removals = removals
             .into_iter()
@@ -530,14 +531,14 @@ impl Core {
         Delta {
             removals,
             puts,
-            keys: keys.into_values().collect(),
+            keys,
             statuses: statuses.into_iter().collect(),
             recomputed,
             wake: self.timers.first().map(|(moment, ..)| *moment),
         }
     }
 
-    fn number(&mut self, key: &OutputKey, statuses: &mut BTreeSet<ObjectKey>) -> u64 {
+    fn number(&mut self, key: &OutputKey, statuses: &mut Set<ObjectKey>) -> u64 {
         self.serial += 1;
         concerned(&self.world, key, statuses);
         let before = self.outputs.get(key).map(|(_, serial)| *serial);
@@ -561,7 +562,7 @@ pub(crate) fn source(key: &OutputKey) -> ObjectKey {
 }
 
 /// Objects whose status tells of an output.
-fn concerned(world: &World, key: &OutputKey, statuses: &mut BTreeSet<ObjectKey>) {
+fn concerned(world: &World, key: &OutputKey, statuses: &mut Set<ObjectKey>) {
     statuses.insert(source(key));
     if let OutputKey::Client { credential, .. } = key
         && let Some(entry) = world.credentials.get(credential)

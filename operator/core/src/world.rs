@@ -32,8 +32,8 @@ pub(crate) struct Made {
     pub(crate) fingerprint: Arc<str>,
 }
 
-/// Everything the core was told. Only [`World::put`], [`World::remove`] and their neighbours change it, and they keep the
-/// referrers in step.
+/// Everything the core was told. Only [`World::put`] and [`World::remove`] change objects, and they keep the referrers in
+/// step.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) portals: Table<PortalSpec>,
@@ -56,7 +56,7 @@ pub(crate) struct World {
 
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
-    pub(crate) applications_by_reference: Referrers<Arc<str>>,
+    pub(crate) applications_by_reference: Referrers<Name>,
     pub(crate) subscriptions_of_application: Referrers<Name>,
     pub(crate) subscriptions_to_plan: Referrers<Name>,
     pub(crate) approvals_of_subscription: Referrers<Name>,
@@ -86,55 +86,79 @@ impl World {
         Name { namespace: self.intern(&name.namespace), name: self.intern(&name.name) }
     }
 
-    fn target(&mut self, reference: &NamespacedRef, from: &Name) -> Name {
-        let namespace = match &reference.namespace {
-            Some(namespace) => self.intern(namespace),
-            None => from.namespace.clone(),
-        };
-        Name { namespace, name: self.intern(&reference.name) }
-    }
-
     /// Takes in an object, and answers whether it says anything new.
     pub(crate) fn put(&mut self, object: Object) -> bool {
         let Object { name, generation, created, spec } = object;
         let name = self.intern_name(&name);
-        let kind = spec.kind();
-        let created = created.or_else(|| self.created(kind, &name));
-        if self.says(&name, generation, created, &spec) {
-            return false;
-        }
-        self.unlink(kind, &name);
         match spec {
-            Spec::Portal(spec) => insert(&mut self.portals, &name, spec, created, generation),
-            Spec::Environment(spec) => insert(&mut self.environments, &name, spec, created, generation),
-            Spec::ApiProduct(spec) => insert(&mut self.products, &name, spec, created, generation),
-            Spec::Plan(spec) => insert(&mut self.plans, &name, spec, created, generation),
-            Spec::Team(spec) => insert(&mut self.teams, &name, spec, created, generation),
-            Spec::Developer(spec) => insert(&mut self.developers, &name, spec, created, generation),
-            Spec::Application(spec) => insert(&mut self.applications, &name, spec, created, generation),
-            Spec::Subscription(spec) => insert(&mut self.subscriptions, &name, spec, created, generation),
-            Spec::Approval(spec) => insert(&mut self.approvals, &name, spec, created, generation),
-            Spec::Credential(spec) => insert(&mut self.credentials, &name, spec, created, generation),
+            Spec::Portal(spec) => self.put_in(|world| &mut world.portals, name, spec, created, generation),
+            Spec::Environment(spec) => self.put_in(|world| &mut world.environments, name, spec, created, generation),
+            Spec::ApiProduct(spec) => self.put_in(|world| &mut world.products, name, spec, created, generation),
+            Spec::Plan(spec) => self.put_in(|world| &mut world.plans, name, spec, created, generation),
+            Spec::Team(spec) => self.put_in(|world| &mut world.teams, name, spec, created, generation),
+            Spec::Developer(spec) => self.put_in(|world| &mut world.developers, name, spec, created, generation),
+            Spec::Application(spec) => self.put_in(|world| &mut world.applications, name, spec, created, generation),
+            Spec::Subscription(spec) => self.put_in(|world| &mut world.subscriptions, name, spec, created, generation),
+            Spec::Approval(spec) => self.put_in(|world| &mut world.approvals, name, spec, created, generation),
+            Spec::Credential(spec) => self.put_in(|world| &mut world.credentials, name, spec, created, generation),
         }
-        self.link(kind, &name);
+    }
+
+    fn put_in<S: Links + PartialEq>(
+        &mut self,
+        table: fn(&mut World) -> &mut Table<S>,
+        name: Name,
+        spec: Box<S>,
+        created: Option<Timestamp>,
+        generation: Option<i64>,
+    ) -> bool {
+        let mut before = Vec::new();
+        let mut created = created;
+        if let Some(entry) = table(self).get(&name) {
+            created = created.or(entry.created);
+            if *entry.spec == *spec && entry.created == created && entry.generation == generation {
+                return false;
+            }
+            before = entry.spec.links(&name);
+        }
+        self.relink(&name, before, spec.links(&name));
+        table(self).insert(name, Entry { spec, created, generation });
         true
     }
 
     /// Forgets an object, and answers whether it was there.
     pub(crate) fn remove(&mut self, key: &ObjectKey) -> bool {
-        let ObjectKey { kind, name } = key;
-        self.unlink(*kind, name);
-        match kind {
-            Kind::Portal => self.portals.remove(name).is_some(),
-            Kind::Environment => self.environments.remove(name).is_some(),
-            Kind::ApiProduct => self.products.remove(name).is_some(),
-            Kind::Plan => self.plans.remove(name).is_some(),
-            Kind::Team => self.teams.remove(name).is_some(),
-            Kind::Developer => self.developers.remove(name).is_some(),
-            Kind::Application => self.applications.remove(name).is_some(),
-            Kind::Subscription => self.subscriptions.remove(name).is_some(),
-            Kind::Approval => self.approvals.remove(name).is_some(),
-            Kind::Credential => self.credentials.remove(name).is_some(),
+        let name = &key.name;
+        match key.kind {
+            Kind::Portal => self.remove_from(|world| &mut world.portals, name),
+            Kind::Environment => self.remove_from(|world| &mut world.environments, name),
+            Kind::ApiProduct => self.remove_from(|world| &mut world.products, name),
+            Kind::Plan => self.remove_from(|world| &mut world.plans, name),
+            Kind::Team => self.remove_from(|world| &mut world.teams, name),
+            Kind::Developer => self.remove_from(|world| &mut world.developers, name),
+            Kind::Application => self.remove_from(|world| &mut world.applications, name),
+            Kind::Subscription => self.remove_from(|world| &mut world.subscriptions, name),
+            Kind::Approval => self.remove_from(|world| &mut world.approvals, name),
+            Kind::Credential => self.remove_from(|world| &mut world.credentials, name),
+        }
+    }
+
+    fn remove_from<S: Links>(&mut self, table: fn(&mut World) -> &mut Table<S>, name: &Name) -> bool {
+        let Some(entry) = table(self).remove(name) else { return false };
+        self.relink(name, entry.spec.links(name), Vec::new());
+        true
+    }
+
+    fn relink(&mut self, name: &Name, before: Vec<Link>, after: Vec<Link>) {
+        if before == after {
+            return;
+        }
+        for Link { role, target } in before {
+            self.referrers(role).remove(&target, name);
+        }
+        for Link { role, target } in after {
+            let target = self.intern_name(&target);
+            self.referrers(role).insert(target, name.clone());
         }
     }
 
@@ -156,10 +180,6 @@ impl World {
     /// `metadata.generation` of an object that is there.
     pub(crate) fn generation(&self, key: &ObjectKey) -> Option<i64> {
         self.meta(key)?.1
-    }
-
-    fn created(&self, kind: Kind, name: &Name) -> Option<Timestamp> {
-        self.meta(&name.clone().of(kind))?.0
     }
 
     fn meta(&self, key: &ObjectKey) -> Option<(Option<Timestamp>, Option<i64>)> {
@@ -198,63 +218,11 @@ impl World {
             .chain(of(&self.credentials, Kind::Credential))
     }
 
-    fn says(&self, name: &Name, generation: Option<i64>, created: Option<Timestamp>, spec: &Spec) -> bool {
-        fn same<S: PartialEq>(
-            table: &Table<S>,
-            name: &Name,
-            spec: &S,
-            created: Option<Timestamp>,
-            generation: Option<i64>,
-        ) -> bool {
-            table
-                .get(name)
-                .is_some_and(|entry| *entry.spec == *spec && entry.created == created && entry.generation == generation)
-        }
-        match spec {
-            Spec::Portal(spec) => same(&self.portals, name, spec, created, generation),
-            Spec::Environment(spec) => same(&self.environments, name, spec, created, generation),
-            Spec::ApiProduct(spec) => same(&self.products, name, spec, created, generation),
-            Spec::Plan(spec) => same(&self.plans, name, spec, created, generation),
-            Spec::Team(spec) => same(&self.teams, name, spec, created, generation),
-            Spec::Developer(spec) => same(&self.developers, name, spec, created, generation),
-            Spec::Application(spec) => same(&self.applications, name, spec, created, generation),
-            Spec::Subscription(spec) => same(&self.subscriptions, name, spec, created, generation),
-            Spec::Approval(spec) => same(&self.approvals, name, spec, created, generation),
-            Spec::Credential(spec) => same(&self.credentials, name, spec, created, generation),
-        }
-    }
-
-    fn link(&mut self, kind: Kind, name: &Name) {
-        for link in self.links(kind, name) {
-            self.referrers(&link).insert(link.target, name.clone());
-        }
-        if let Some(reference) = self.reference_id(kind, name) {
-            self.applications_by_reference.insert(reference, name.clone());
-        }
-    }
-
-    fn unlink(&mut self, kind: Kind, name: &Name) {
-        for link in self.links(kind, name) {
-            let target = link.target.clone();
-            self.referrers(&link).remove(&target, name);
-        }
-        if let Some(reference) = self.reference_id(kind, name) {
-            self.applications_by_reference.remove(&reference, name);
-        }
-    }
-
-    fn reference_id(&mut self, kind: Kind, name: &Name) -> Option<Arc<str>> {
-        if kind != Kind::Application {
-            return None;
-        }
-        let id = self.applications.get(name)?.spec.reference_id.clone()?;
-        Some(self.intern(&id))
-    }
-
-    fn referrers(&mut self, link: &Link) -> &mut Referrers<Name> {
-        match link.role {
+    fn referrers(&mut self, role: Role) -> &mut Referrers<Name> {
+        match role {
             Role::ProductIn => &mut self.products_in,
             Role::PlanOf => &mut self.plans_of,
+            Role::ApplicationNamed => &mut self.applications_by_reference,
             Role::SubscriptionOf => &mut self.subscriptions_of_application,
             Role::SubscriptionTo => &mut self.subscriptions_to_plan,
             Role::ApprovalOf => &mut self.approvals_of_subscription,
@@ -263,45 +231,6 @@ impl World {
             Role::CredentialOfApplication => &mut self.credentials_of_application,
             Role::CredentialIn => &mut self.credentials_in,
         }
-    }
-
-    /// What the object refers to.
-    fn links(&mut self, kind: Kind, name: &Name) -> Vec<Link> {
-        let references: Vec<(Role, Option<String>, String)> = match kind {
-            Kind::ApiProduct => self.products.get(name).map_or_else(Vec::new, |entry| {
-                entry.spec.endpoints.iter().map(|endpoint| global(Role::ProductIn, &endpoint.environment)).collect()
-            }),
-            Kind::Plan => self.plans.get(name).map_or_else(Vec::new, |entry| {
-                let products = entry.spec.products.iter();
-                products.map(|product| (Role::PlanOf, product.namespace.clone(), product.name.clone())).collect()
-            }),
-            Kind::Subscription => self.subscriptions.get(name).map_or_else(Vec::new, |entry| {
-                vec![
-                    local(Role::SubscriptionOf, &entry.spec.application),
-                    global(Role::SubscriptionTo, &entry.spec.plan),
-                ]
-            }),
-            Kind::Approval => self.approvals.get(name).map_or_else(Vec::new, |entry| {
-                let granted = entry.spec.grant.iter().map(|grant| local(Role::ApprovalOfPlan, &grant.plan));
-                std::iter::once(global(Role::ApprovalOf, &entry.spec.subscription)).chain(granted).collect()
-            }),
-            Kind::Credential => self.credentials.get(name).map_or_else(Vec::new, |entry| {
-                let subscription =
-                    entry.spec.subscription.iter().map(|target| local(Role::CredentialOfSubscription, target));
-                let application =
-                    entry.spec.application.iter().map(|target| local(Role::CredentialOfApplication, target));
-                let environment = std::iter::once(global(Role::CredentialIn, &entry.spec.environment));
-                subscription.chain(application).chain(environment).collect()
-            }),
-            Kind::Portal | Kind::Environment | Kind::Team | Kind::Developer | Kind::Application => Vec::new(),
-        };
-        references
-            .into_iter()
-            .map(|(role, namespace, target)| {
-                let target = self.target(&NamespacedRef { name: target, namespace }, name);
-                Link { role, target }
-            })
-            .collect()
     }
 
     /// The name that a reference means.
@@ -322,33 +251,29 @@ impl World {
         Name { namespace, name: reference.name.as_str().into() }
     }
 
+    /// Reference ids are one name space for everybody.
+    pub(crate) fn reference(id: &str) -> Name {
+        Name::new("", id)
+    }
+
     /// The name that a reference within the namespace means.
     pub(crate) fn resolve_local(reference: &LocalRef, from: &Name) -> Name {
         Name { namespace: from.namespace.clone(), name: reference.name.as_str().into() }
     }
 }
 
-fn insert<S>(table: &mut Table<S>, name: &Name, spec: Box<S>, created: Option<Timestamp>, generation: Option<i64>) {
-    table.insert(name.clone(), Entry { spec, created, generation });
-}
-
-fn local(role: Role, target: &LocalRef) -> (Role, Option<String>, String) {
-    (role, None, target.name.clone())
-}
-
-fn global(role: Role, target: &NamespacedRef) -> (Role, Option<String>, String) {
-    (role, target.namespace.clone(), target.name.clone())
-}
-
+#[derive(PartialEq)]
 struct Link {
     role: Role,
     target: Name,
 }
 
-#[derive(Clone, Copy)]
+/// What a referrer is to what it refers to.
+#[derive(Clone, Copy, PartialEq)]
 enum Role {
     ProductIn,
     PlanOf,
+    ApplicationNamed,
     SubscriptionOf,
     SubscriptionTo,
     ApprovalOf,
@@ -356,4 +281,85 @@ enum Role {
     CredentialOfSubscription,
     CredentialOfApplication,
     CredentialIn,
+}
+
+/// What an object of a kind refers to.
+trait Links {
+    fn links(&self, name: &Name) -> Vec<Link>;
+}
+
+impl Links for PortalSpec {
+    fn links(&self, _: &Name) -> Vec<Link> {
+        Vec::new()
+    }
+}
+
+impl Links for EnvironmentSpec {
+    fn links(&self, _: &Name) -> Vec<Link> {
+        Vec::new()
+    }
+}
+
+impl Links for TeamSpec {
+    fn links(&self, _: &Name) -> Vec<Link> {
+        Vec::new()
+    }
+}
+
+impl Links for DeveloperSpec {
+    fn links(&self, _: &Name) -> Vec<Link> {
+        Vec::new()
+    }
+}
+
+impl Links for ApiProductSpec {
+    fn links(&self, name: &Name) -> Vec<Link> {
+        let environments = self.endpoints.iter().map(|endpoint| World::resolve(&endpoint.environment, name));
+        environments.map(|target| Link { role: Role::ProductIn, target }).collect()
+    }
+}
+
+impl Links for PlanSpec {
+    fn links(&self, name: &Name) -> Vec<Link> {
+        let products = self.products.iter().map(|product| World::resolve_product(product, name));
+        products.map(|target| Link { role: Role::PlanOf, target }).collect()
+    }
+}
+
+impl Links for ApplicationSpec {
+    fn links(&self, _: &Name) -> Vec<Link> {
+        let reference = self.reference_id.iter().map(|reference| World::reference(reference));
+        reference.map(|target| Link { role: Role::ApplicationNamed, target }).collect()
+    }
+}
+
+impl Links for SubscriptionSpec {
+    fn links(&self, name: &Name) -> Vec<Link> {
+        vec![
+            Link { role: Role::SubscriptionOf, target: World::resolve_local(&self.application, name) },
+            Link { role: Role::SubscriptionTo, target: World::resolve(&self.plan, name) },
+        ]
+    }
+}
+
+impl Links for ApprovalSpec {
+    fn links(&self, name: &Name) -> Vec<Link> {
+        let plan = self.grant.iter().map(|grant| World::resolve_local(&grant.plan, name));
+        let subscription = Link { role: Role::ApprovalOf, target: World::resolve(&self.subscription, name) };
+        plan.map(|target| Link { role: Role::ApprovalOfPlan, target }).chain([subscription]).collect()
+    }
+}
+
+impl Links for CredentialSpec {
+    fn links(&self, name: &Name) -> Vec<Link> {
+        let mut links = Vec::with_capacity(2);
+        links.push(Link { role: Role::CredentialIn, target: World::resolve(&self.environment, name) });
+        if let Some(subscription) = &self.subscription {
+            let target = World::resolve_local(subscription, name);
+            links.push(Link { role: Role::CredentialOfSubscription, target });
+        } else if let Some(application) = &self.application {
+            links.push(Link { role: Role::CredentialOfApplication, target: World::resolve_local(application, name) });
+        }
+        links
+    }
 }

@@ -25,7 +25,7 @@ pub(crate) fn application(scene: Scene<'_>, name: &Name) -> Option<ApplicationVi
     let mut refused = false;
 
     if let Some(reference) = &spec.reference_id {
-        let id = reference.as_str().into();
+        let id = World::reference(reference);
         let rank = |name: &Name| (scene.world.applications.get(name).and_then(|entry| entry.created), name.clone());
         let mine = rank(name);
         if let Some(first) = scene.world.applications_by_reference.of(&id).filter(|other| rank(other) < mine).min() {
