@@ -13,6 +13,7 @@ mod source;
 mod stage;
 pub mod text;
 mod tree;
+pub mod watch;
 
 pub use commit::{CommitId, CommitInfo, NotACommitId, Repository, RepositoryError};
 pub use reader::{Advance, ObjectPlace, Options, ReadError, Reader};
