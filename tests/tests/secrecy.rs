@@ -69,7 +69,9 @@ fn envoy_does_not_tell_keys_either() {
     let key = scenario.key(PROBE);
     scenario.wait_status(&key, 200);
     scenario.status(&key);
-    let outcome = scenario.launch.run(&["render", "--environment", "platform/local"]);
+    let outcome =
+        portico_tests::portico::run_in(scenario.repo.path(), &["render", ".", "--environment", "platform/local"]);
+    assert!(outcome.status.success(), "{}", outcome.transcript());
     assert!(!outcome.transcript().contains(&key), "render tells a key");
     let Some(admin) = admin(&scenario) else { return };
     for path in ["/config_dump?include_eds", "/stats", "/clusters", "/listeners", "/server_info"] {
