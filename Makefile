@@ -26,10 +26,11 @@ test: ## all tests, those with a real Envoy included
 	cargo build --locked --package portico --package portico-tests --bins; \
 	cargo test --locked --workspace --no-fail-fast
 
-bench: ## the numbers of the README, each against its denominator; ARGS="revoke" runs only that one
+bench: ## the numbers of the README, each against its denominator; ARGS=1000 does it with 1,000 keys only
 	@export PORTICO_ENVOY="$$(scripts/envoy)"; \
 	cargo build --locked --release --package portico; \
-	cargo bench --locked --package portico-tests -- $(ARGS)
+	cargo bench --locked --package portico-core --bench scale; \
+	cargo bench --locked --package portico-tests --bench numbers -- $(ARGS)
 
 check: ## format, lints, dependencies, generated files
 	@cargo fmt --all --check

@@ -6,6 +6,8 @@
 //!
 //! Setting up panics when it cannot: a test that cannot begin has failed, and the message says what was missing.
 
+pub mod admin;
+pub mod bare;
 pub mod files;
 pub mod generate;
 pub mod http;

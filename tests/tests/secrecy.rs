@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use portico_tests::admin::Admin;
 use portico_tests::files;
-use portico_tests::http::{self, Ask};
+use portico_tests::http::Ask;
 use portico_tests::portico::Launch;
 use portico_tests::scenario::{PROBE, SHOP, Scenario, THINGS};
 
@@ -73,51 +74,12 @@ fn envoy_does_not_tell_keys_either() {
         portico_tests::portico::run_in(scenario.repo.path(), &["render", ".", "--environment", "platform/local"]);
     assert!(outcome.status.success(), "{}", outcome.transcript());
     assert!(!outcome.transcript().contains(&key), "render tells a key");
-    let Some(admin) = admin(&scenario) else { return };
+    let admin = Admin::find(&scenario.launch.state()).expect("Envoy has an administration");
     for path in ["/config_dump?include_eds", "/stats", "/clusters", "/listeners", "/server_info"] {
-        let answer = admin.ask(path);
-        assert!(answer.len() > 2, "{path} says nothing");
+        let answer = admin.get(path);
+        assert!(answer.contains("200 OK"), "{path} says nothing");
         assert!(!answer.contains(&key), "Envoy's {path} tells a key");
     }
-}
-
-/// Envoy's administration: a TCP port or a socket file, as its arguments or its configuration say; none is as good.
-enum Admin {
-    Port(std::net::SocketAddr),
-    Socket(PathBuf),
-}
-
-impl Admin {
-    fn ask(&self, path: &str) -> String {
-        match self {
-            Admin::Port(address) => http::once(*address, &Ask::get(path)).expect("the administration answers").body,
-            Admin::Socket(socket) => {
-                use std::io::{Read, Write};
-                let mut stream = std::os::unix::net::UnixStream::connect(socket).expect("the socket is there");
-                write!(stream, "GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").expect("it is sent");
-                let mut answer = Vec::new();
-                stream.read_to_end(&mut answer).expect("it answers");
-                String::from_utf8_lossy(&answer).into_owned()
-            }
-        }
-    }
-}
-
-fn admin(scenario: &Scenario) -> Option<Admin> {
-    use std::os::unix::fs::FileTypeExt;
-    let state = scenario.launch.state();
-    let socket = below(&state).into_iter().find(|path| {
-        path.file_name().is_some_and(|name| name.to_string_lossy().contains("admin"))
-            && fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
-    });
-    if let Some(socket) = socket {
-        return Some(Admin::Socket(socket));
-    }
-    let file = below(&state)
-        .into_iter()
-        .find(|path| path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().contains("admin")))?;
-    let text = fs::read_to_string(file).ok()?;
-    text.trim().trim_start_matches("http://").parse().ok().map(Admin::Port)
 }
 
 #[test]

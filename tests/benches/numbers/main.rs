@@ -1,0 +1,38 @@
+//! The numbers of the README: `make bench`. Sizes may be given (`make bench ARGS="1000 10000"`); by default 1,000, 10,000 and
+//! 100,000 subscriptions with a key each. It prints Markdown. Every figure stands beside what it is held against,
+//! measured in the same run.
+
+mod grow;
+mod table;
+mod throughput;
+
+use std::process::Command;
+
+use portico_tests::portico;
+
+fn main() {
+    let mut sizes: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
+    if sizes.is_empty() {
+        sizes = vec![1_000, 10_000, 100_000];
+    }
+    println!("{}\n", machine());
+    let grown = grow::run(&sizes);
+    print!("{}", grow::report(&grown));
+}
+
+/// What it ran on.
+fn machine() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory: u64 = memory
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok())
+        .unwrap_or(0);
+    let version = |program: &std::path::Path| {
+        let output = Command::new(program).arg("--version").output().expect("the program starts");
+        String::from_utf8_lossy(&output.stdout).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let envoy = version(portico::envoy());
+    let envoy = envoy.split('/').find(|part| part.contains('.') && !part.contains(' ')).unwrap_or(&envoy).to_owned();
+    format!("{cores} cores, {} GiB, Envoy {envoy}, {}", memory / 1024 / 1024, version(portico::binary()))
+}
