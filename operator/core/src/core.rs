@@ -524,8 +524,8 @@ impl Core {
             .into_iter()
             .map(|(_, key, output)| {
                 let serial = self.number(&key, &mut statuses);
-                self.outputs.insert(key.clone(), (output.clone(), serial));
-                Put { key, output, serial }
+                let replaces = self.outputs.insert(key.clone(), (output.clone(), serial)).is_some();
+                Put { key, output, serial, replaces }
             })
             .collect();
         Delta {

@@ -62,6 +62,8 @@ pub struct Put {
     pub output: Output,
     /// Counts every put and removal of every output, upwards. A gateway that confirms a serial has confirmed all below.
     pub serial: u64,
+    /// Whether there was one before.
+    pub replaces: bool,
 }
 
 /// An output that is no longer wanted.

@@ -214,6 +214,11 @@ impl Core {
         self.world.keys()
     }
 
+    /// Whether an object is there.
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        self.world.has(key)
+    }
+
     fn detail(&self, key: &ObjectKey) -> Option<Detail> {
         let name = &key.name;
         Some(match key.kind {

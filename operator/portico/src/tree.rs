@@ -1,0 +1,117 @@
+//! A folder of desired state, taken in once, without a gateway.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use jiff::Timestamp;
+use portico_core::Core;
+use portico_core::api_key::ApiKey;
+use portico_core::batch::{Batch, Fact};
+use portico_core::diagnostic::Diagnostic;
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_git::{Options, Reader};
+use sha2::{Digest, Sha256};
+
+/// A folder, and what the core makes of it.
+pub struct Tree {
+    pub reader: Reader,
+    pub core: Core,
+    folder: PathBuf,
+}
+
+impl Tree {
+    /// Reads a folder as it is. Keys are taken as made, so that the tree is looked at as it will be once it runs.
+    pub fn read(folder: &Path) -> anyhow::Result<Tree> {
+        if !folder.is_dir() {
+            bail!("{} is not a folder", folder.display());
+        }
+        let mut reader = Reader::folder(folder, Options::default());
+        let advance = reader.rescan().with_context(|| format!("cannot read {}", folder.display()))?;
+        let now = Timestamp::now();
+        let mut core = Core::new();
+        let mut facts = Vec::new();
+        let mut changes = advance.changes;
+        loop {
+            let delta = core.apply(Batch { now, changes, facts });
+            facts = delta.keys.into_iter().flat_map(|wish| {
+                let credential = wish.credential;
+                wish.generations.into_iter().map(move |generation| Fact::KeyMade {
+                    credential: credential.clone(),
+                    generation,
+                    at: now,
+                    fingerprint: "".into(),
+                })
+            }).collect();
+            changes = Vec::new();
+            if facts.is_empty() {
+                return Ok(Tree { reader, core, folder: folder.to_owned() });
+            }
+        }
+    }
+
+    /// Everything that is wrong, each with its place.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut all: Vec<Diagnostic> =
+            self.reader.diagnostics().chain(self.core.diagnostics()).cloned().collect();
+        for diagnostic in &mut all {
+            if let Err(error) = self.reader.resolve(diagnostic) {
+                tracing::debug!(%error, "no place for a diagnostic");
+            }
+        }
+        all.sort_by(|one, other| (&one.place, one).cmp(&(&other.place, other)));
+        all.dedup();
+        all
+    }
+
+    /// The text of a file.
+    pub fn text(&self, file: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder.join(file)).ok()
+    }
+
+    /// The environment that is meant, or the only one.
+    pub fn environment(&self, named: Option<&str>) -> anyhow::Result<Name> {
+        let mut all: Vec<Name> =
+            self.core.objects().filter(|key| key.kind == Kind::Environment).map(|key| key.name).collect();
+        all.sort();
+        let list = || all.iter().map(Name::to_string).collect::<Vec<_>>().join(", ");
+        match named {
+            Some(text) => {
+                let name = name(text)?;
+                if !all.contains(&name) {
+                    bail!("there is no Environment {name}; there is {}", list());
+                }
+                Ok(name)
+            }
+            None if all.len() == 1 => Ok(all.remove(0)),
+            None if all.is_empty() => bail!("there is no Environment in this folder"),
+            None => bail!("there are several environments ({}): choose one with --environment", list()),
+        }
+    }
+}
+
+/// `namespace/name`; a name alone is in the namespace `default`.
+pub fn name(text: &str) -> anyhow::Result<Name> {
+    let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
+    if namespace.is_empty() || name.is_empty() || name.contains('/') {
+        bail!("`{text}` is not `namespace/name`");
+    }
+    Ok(Name::new(namespace, name))
+}
+
+/// `kind/namespace/name`; `kind/name` is in the namespace `default`.
+pub fn object(text: &str) -> anyhow::Result<ObjectKey> {
+    let Some((kind, rest)) = text.split_once('/') else { bail!("`{text}` is not `kind/namespace/name`") };
+    let Ok(kind) = kind.parse::<Kind>() else {
+        let all: Vec<_> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
+        bail!("there is no kind `{kind}`; there is {}", all.join(", "));
+    };
+    Ok(name(rest)?.of(kind))
+}
+
+/// Stands for a key where there is no secret store. It is the same in every run, so that output can be compared.
+pub fn stand_in(credential: &Name, generation: i64) -> ApiKey {
+    let digest = Sha256::digest(format!("{credential}#{generation}"));
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(&digest[..20]);
+    ApiKey::from_random(bytes)
+}

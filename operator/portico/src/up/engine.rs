@@ -1,0 +1,377 @@
+//! The loop that everything goes through: one thread owns the core, the reader and the secret store.
+//!
+//! Commits, what gateways confirm, questions and the clock come in through one channel, in order. What goes out is what
+//! the core wants: first what takes access away, then keys, then what gives it.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use portico_core::Core;
+use portico_core::batch::{Batch, Change, Fact};
+use portico_core::delta::{Delta, KeyWish};
+use portico_core::diagnostic::Diagnostic;
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_git::watch::Signal;
+use portico_git::{Advance, CommitId, ReadError, Reader};
+use portico_secrets::Store;
+
+use super::gateway::{Gateway, News};
+use super::say::{Announcement, Say};
+
+/// What the engine is told.
+pub enum Event {
+    /// From the repository.
+    Git(Signal),
+    /// From the gateways.
+    Gateway(News),
+    /// Something wants to look.
+    Ask(Box<dyn FnOnce(&Engine) + Send>),
+    /// It is time to stop.
+    Stop,
+}
+
+/// The longest sleep; wakes are computed anew after it, so that a changed clock is noticed.
+const NAP: Duration = Duration::from_secs(30);
+
+/// How soon keys are tried again that could not be stored.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Everything that one repository needs.
+pub struct Engine {
+    pub core: Core,
+    pub reader: Reader,
+    store: Store,
+    gateway: Gateway,
+    say: Say,
+    /// Keys that could not be made or destroyed yet.
+    owed: BTreeMap<Name, KeyWish>,
+    retry_at: Option<Instant>,
+    wake: Option<Timestamp>,
+    pub loose: Vec<Diagnostic>,
+    pub trouble: Option<String>,
+    /// The newest commit that was taken over.
+    pub commit: Option<CommitId>,
+    /// A newer one that was not, and why.
+    pub refused: Option<(CommitId, String)>,
+}
+
+impl Engine {
+    /// An engine that has read nothing yet.
+    pub fn new(reader: Reader, store: Store, gateway: Gateway, say: Say) -> Self {
+        Engine {
+            core: Core::new(),
+            reader,
+            store,
+            gateway,
+            say,
+            owed: BTreeMap::new(),
+            retry_at: None,
+            wake: None,
+            loose: Vec::new(),
+            trouble: None,
+            commit: None,
+            refused: None,
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub fn run(mut self, events: &Receiver<Event>) -> anyhow::Result<()> {
+        loop {
+            let first = match events.recv_timeout(self.nap()) {
+                Ok(event) => Some(event),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
+            let mut head = None;
+            let mut news = Vec::new();
+            let mut questions = Vec::new();
+            let mut stop = false;
+            // Of several commits the newest counts; what gateways said in the meantime goes into one batch.
+            for event in first.into_iter().chain(events.try_iter()) {
+                match event {
+                    Event::Git(Signal::Head { commit, rewritten }) => head = Some((commit, rewritten)),
+                    Event::Git(Signal::Trouble(error)) => self.in_trouble(&error),
+                    Event::Gateway(said) => news.push(said),
+                    Event::Ask(question) => questions.push(question),
+                    Event::Stop => stop = true,
+                }
+            }
+            if stop {
+                self.gateway.stop();
+                return Ok(());
+            }
+            if let Some((commit, rewritten)) = head {
+                self.follow(commit, rewritten)?;
+            }
+            self.hear(news)?;
+            self.pay_debts()?;
+            if self.wake.is_some_and(|wake| wake <= Timestamp::now()) {
+                self.apply(Vec::new(), Vec::new(), None)?;
+            }
+            for question in questions {
+                question(&self);
+            }
+        }
+    }
+
+    fn nap(&self) -> Duration {
+        let now = Timestamp::now();
+        let wake = self.wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or(Duration::ZERO));
+        let retry = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
+        wake.into_iter().chain(retry).fold(NAP, Duration::min)
+    }
+
+    fn in_trouble(&mut self, error: &portico_git::watch::WatchError) {
+        let text = chain(error);
+        if self.trouble.as_ref() != Some(&text) {
+            self.say.trouble(&format!("{text}; what is enforced stays, and I go on trying"));
+            self.trouble = Some(text);
+        }
+    }
+
+    /// Takes a commit over, or says why not.
+    fn follow(&mut self, commit: CommitId, rewritten: bool) -> anyhow::Result<()> {
+        if self.trouble.take().is_some() {
+            self.say.note("the repository can be followed again");
+        }
+        if self.commit == Some(commit) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let advance = match self.reader.advance(commit) {
+            Ok(advance) => advance,
+            Err(error) => {
+                let mut text = chain(&error);
+                if matches!(error, ReadError::Empty { .. }) {
+                    text.push_str(" (portico up --allow-empty)");
+                }
+                self.say.refused(&commit.to_string(), &text);
+                self.refused = Some((commit, text));
+                return Ok(());
+            }
+        };
+        self.refused = None;
+        if rewritten && self.commit.is_some() {
+            self.say.note("history was rewritten: the branch no longer has the commit before");
+        }
+        let first = self.commit.is_none();
+        self.commit = Some(commit);
+        let Advance { commit: info, mut changes, diagnostics, files_read, objects } = advance;
+        let moment = info.as_ref().map_or_else(Timestamp::now, |info| info.committed);
+        let facts = if first { self.remember()? } else { Vec::new() };
+        let seen = self.date(&mut changes, moment, first)?;
+        self.loose = diagnostics;
+
+        let announcement = Announcement::new(info.as_ref(), started, files_read, objects);
+        self.apply(changes, facts, Some(announcement))?;
+        // Only an order among those who compete depends on it, so it need not hold up any access.
+        if let Err(error) = self.store.record_seen(&seen.new, &seen.gone, moment) {
+            self.say.trouble(&format!("cannot write down since when objects are there: {}", chain(&error)));
+        }
+        self.report(first);
+        Ok(())
+    }
+
+    /// What the store knows from before.
+    fn remember(&mut self) -> anyhow::Result<Vec<Fact>> {
+        let mut facts = Vec::new();
+        let gateway = &self.gateway;
+        self.store
+            .all(|made| {
+                facts.push(made.fact());
+                gateway.keys().insert(made.credential, made.generation, made.key);
+            })
+            .context("cannot read the keys that were made before")?;
+        Ok(facts)
+    }
+
+    /// Fills in since when objects are there.
+    fn date(&mut self, changes: &mut [Change], moment: Timestamp, first: bool) -> anyhow::Result<Seen> {
+        let mut known = BTreeMap::new();
+        if first {
+            self.store.first_seen(|key, at| drop(known.insert(key, at))).context("cannot read since when objects are there")?;
+        }
+        let mut seen = Seen::default();
+        for change in changes {
+            match change {
+                Change::Put(object) if competes(object.spec.kind()) => {
+                    let key = object.key();
+                    if !first && self.core.has(&key) {
+                        continue;
+                    }
+                    object.created = Some(known.remove(&key).unwrap_or_else(|| {
+                        seen.new.push(key);
+                        moment
+                    }));
+                }
+                Change::Remove(key) if competes(key.kind) => seen.gone.push(key.clone()),
+                _ => {}
+            }
+        }
+        seen.gone.extend(known.into_keys());
+        Ok(seen)
+    }
+
+    fn hear(&mut self, news: Vec<News>) -> anyhow::Result<()> {
+        let mut facts = Vec::new();
+        for said in news {
+            match said {
+                News::Fact(fact) => {
+                    if let Fact::Confirmed { environment, serial } = &fact {
+                        self.say.confirmed(environment, *serial);
+                    }
+                    if let Fact::Refused { environment, objects, message } = &fact {
+                        self.say.gateway_refused(environment, objects, message);
+                    }
+                    facts.push(fact);
+                }
+                News::Note(text) => self.say.note(&text),
+                News::Trouble(text) => self.say.trouble(&text),
+            }
+        }
+        if facts.is_empty() { Ok(()) } else { self.apply(Vec::new(), facts, None) }
+    }
+
+    /// Applies changes and all that follows from them.
+    fn apply(
+        &mut self,
+        changes: Vec<Change>,
+        facts: Vec<Fact>,
+        mut announcement: Option<Announcement>,
+    ) -> anyhow::Result<()> {
+        let (mut changes, mut facts) = (changes, facts);
+        loop {
+            let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
+            changes = Vec::new();
+            if let Some(announcement) = &mut announcement {
+                announcement.add(&delta);
+            } else {
+                self.say.quiet(&delta);
+            }
+            let Delta { removals, puts, keys, statuses, recomputed, wake } = delta;
+            self.wake = wake;
+            tracing::debug!(
+                removals = removals.len(),
+                puts = puts.len(),
+                keys = keys.len(),
+                statuses = statuses.len(),
+                recomputed,
+                "batch"
+            );
+            // What takes access away waits neither for new keys nor for the disk.
+            self.gateway.update(&self.core, removals, puts);
+            facts = self.keys(keys);
+            if facts.is_empty() {
+                break;
+            }
+        }
+        if let Some(announcement) = announcement {
+            self.say.announce(announcement);
+        }
+        Ok(())
+    }
+
+    /// Makes and destroys keys, and tells what came of it.
+    fn keys(&mut self, wishes: Vec<KeyWish>) -> Vec<Fact> {
+        for wish in wishes {
+            self.owed.insert(wish.credential.clone(), wish);
+        }
+        if self.owed.is_empty() {
+            return Vec::new();
+        }
+        let wishes: Vec<KeyWish> = self.owed.values().cloned().collect();
+        match self.store.apply(&wishes, Timestamp::now()) {
+            Ok(made) => {
+                if self.retry_at.take().is_some() {
+                    self.say.note("keys can be stored again");
+                }
+                self.owed.clear();
+                let mut facts = Vec::new();
+                for wish in wishes {
+                    let gone = self.gateway.keys().retain(&wish.credential, &wish.generations);
+                    if !gone.is_empty() {
+                        facts.push(Fact::KeysGone { credential: wish.credential, generations: gone });
+                    }
+                }
+                for made in made {
+                    facts.push(made.fact());
+                    self.gateway.keys().insert(made.credential, made.generation, made.key);
+                }
+                facts
+            }
+            Err(error) => {
+                if self.retry_at.is_none() {
+                    let text = chain(&error);
+                    self.say.trouble(&format!("{text}: {} credentials wait for their keys", wishes.len()));
+                }
+                self.retry_at = Some(Instant::now() + RETRY);
+                Vec::new()
+            }
+        }
+    }
+
+    fn pay_debts(&mut self) -> anyhow::Result<()> {
+        if self.retry_at.is_some_and(|at| at <= Instant::now()) {
+            let facts = self.keys(Vec::new());
+            if !facts.is_empty() {
+                self.apply(Vec::new(), facts, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what is wrong now, and on a start also what is right.
+    fn report(&mut self, first: bool) {
+        let mut all: Vec<Diagnostic> = self.diagnostics();
+        self.say.diagnostics(&mut all, first);
+    }
+
+    /// Everything that is wrong, each with its place.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        let mut all: Vec<Diagnostic> =
+            self.core.diagnostics().into_iter().chain(&self.loose).cloned().collect();
+        for diagnostic in &mut all {
+            if let Err(error) = self.reader.resolve(diagnostic) {
+                tracing::debug!(%error, "no place for a diagnostic");
+            }
+        }
+        all
+    }
+
+    /// The environments that a gateway serves.
+    pub fn environments(&self) -> Vec<(Name, usize)> {
+        self.gateway.connected()
+    }
+
+    /// The keys of a credential, newest first.
+    pub fn reveal(&self, credential: &Name) -> anyhow::Result<Vec<portico_secrets::Made>> {
+        let mut made = self.store.reveal(credential)?;
+        made.reverse();
+        Ok(made)
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    new: Vec<ObjectKey>,
+    gone: Vec<ObjectKey>,
+}
+
+/// Kinds of which the older come first when there is not enough for all.
+fn competes(kind: Kind) -> bool {
+    matches!(kind, Kind::Application | Kind::Subscription | Kind::Approval | Kind::Credential)
+}
+
+/// An error and what led to it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

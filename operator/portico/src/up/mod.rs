@@ -1,0 +1,126 @@
+//! `portico up`: follow a repository and enforce what it says.
+
+mod api;
+mod control;
+mod engine;
+mod gateway;
+mod say;
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use portico_git::watch::{Auth, Remote, Trigger, Watch, watch, watch_remote};
+use portico_git::{Options, Reader, Repository};
+use portico_secrets::{KeyLocation, Store};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Up;
+use crate::state::{Origin, socket};
+
+use engine::{Engine, Event};
+use gateway::{Gateway, How};
+use say::Say;
+
+/// Follows a repository until it is told to stop.
+pub fn run(options: &Up) -> anyhow::Result<()> {
+    let origin = Origin::parse(&options.repository)?;
+    let state = origin.state(options.state.state.as_deref())?;
+    let store = Store::open(&state, KeyLocation::Beside).context("cannot open the secret store")?;
+    let Followed { repository, watch, folder } = follow(&origin, &state, options)?;
+    let say = Say::new();
+
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let (events, inbox) = mpsc::channel();
+    let how = How { envoy: options.envoy.clone(), start: !options.no_envoy, stop: options.stop_envoy, state: state.clone() };
+    let gateway = Gateway::start(&runtime, options.xds, how, events.clone())?;
+    let xds = gateway.address();
+
+    let reader = Reader::new(repository, Options { folder, allow_empty: options.allow_empty });
+    let trigger = watch.trigger();
+    let api = runtime.block_on(api::serve(options.api, events.clone(), trigger.clone()))?;
+    runtime.block_on(control::serve(&socket(&state), events.clone()))?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "Portico {} follows {}", env!("CARGO_PKG_VERSION"), options.repository)?;
+    writeln!(out, "  state     {}", state.display())?;
+    writeln!(out, "  gateways  get their configuration from {xds}")?;
+    writeln!(out, "  health    http://{api}/readyz")?;
+    drop(out);
+
+    let signals = events.clone();
+    runtime.spawn(async move {
+        let mut watch = watch;
+        while let Some(said) = watch.signals.recv().await {
+            if signals.send(Event::Git(said)).is_err() {
+                break;
+            }
+        }
+    });
+    runtime.spawn(obey(events, trigger));
+    let outcome = Engine::new(reader, store, gateway, say).run(&inbox);
+    let _ = std::fs::remove_file(socket(&state));
+    runtime.shutdown_timeout(Duration::from_secs(2));
+    outcome
+}
+
+struct Followed {
+    repository: Repository,
+    watch: Watch,
+    /// The folder in the repository that holds the desired state.
+    folder: String,
+}
+
+/// Opens the repository, or the copy of one elsewhere, and begins to watch it.
+fn follow(origin: &Origin, state: &Path, options: &Up) -> anyhow::Result<Followed> {
+    let poll = Duration::from_secs(options.poll);
+    let branch = options.branch.as_deref();
+    match origin {
+        Origin::Local(path) => {
+            let found = path.ancestors().find(|folder| Repository::open(*folder).is_ok());
+            let Some(root) = found else {
+                bail!(
+                    "{} is not in a Git repository: make one with `git init`, and commit what is there",
+                    path.display()
+                );
+            };
+            let inside = path.strip_prefix(root).unwrap_or(Path::new(""));
+            let folder = inside.join(&options.path).to_string_lossy().trim_matches('/').to_owned();
+            let watch = watch(root, branch, poll).context("cannot follow the repository")?;
+            Ok(Followed { repository: Repository::open(root)?, watch, folder })
+        }
+        Origin::Remote(url) => {
+            let copy = state.join("copy.git");
+            let auth = match std::env::var("PORTICO_GIT_TOKEN") {
+                Ok(token) => Auth::Token { user: "portico".to_owned(), token },
+                Err(_) => Auth::Git,
+            };
+            let remote =
+                Remote { url: url.clone(), branch: options.branch.clone(), copy: copy.clone(), auth, interval: poll };
+            let watch = watch_remote(remote).context("cannot follow the repository")?;
+            Ok(Followed { repository: Repository::open(&copy)?, watch, folder: options.path.clone() })
+        }
+    }
+}
+
+/// Stops on `SIGINT` and `SIGTERM`, looks for commits on `SIGHUP`.
+async fn obey(events: mpsc::Sender<Event>, trigger: Trigger) {
+    let listen = |kind| signal(kind).map_err(|error| tracing::warn!(%error, "cannot listen for a signal"));
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
+        (listen(SignalKind::interrupt()), listen(SignalKind::terminate()), listen(SignalKind::hangup()))
+    else {
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => break,
+            _ = terminate.recv() => break,
+            _ = hangup.recv() => trigger.look(),
+        }
+    }
+    // If the engine is gone there is nothing left to stop.
+    let _ = events.send(Event::Stop);
+}
+pub fn render(_: &portico_core::Core, _: &portico_core::key::Name) -> anyhow::Result<String> { Ok(String::new()) }
