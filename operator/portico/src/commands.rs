@@ -29,7 +29,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Access(options) => access(&options)?,
         Command::Credential(Credential::Reveal { name, target }) => reveal(&name, &target)?,
         Command::Crds => {
-            for (_, manifest) in portico_crds::manifests()? {
+            for (_, manifest) in portico_crds::manifests() {
                 print(&format!("---\n{}", manifest.trim_start_matches("---\n")))?;
             }
         }

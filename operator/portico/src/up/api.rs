@@ -48,7 +48,7 @@ async fn healthy(State(api): State<Api>) -> (StatusCode, &'static str) {
     }
 }
 
-/// A commit has been taken over.
+/// A commit has been taken over, and the gateways that run here enforce it.
 async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
     let found = ask(&api.events, |engine| {
         let commit = engine.commit.map(|commit| commit.to_string());
@@ -57,7 +57,7 @@ async fn ready(State(api): State<Api>) -> (StatusCode, Json<Value>) {
             .into_iter()
             .map(|(environment, gateways)| (environment.to_string(), gateways.into()))
             .collect();
-        (commit.is_some(), json!({ "commit": commit, "trouble": engine.trouble, "gateways": gateways }))
+        (engine.ready(), json!({ "commit": commit, "trouble": engine.trouble, "gateways": gateways }))
     });
     match found.await {
         Some((true, body)) => (StatusCode::OK, Json(body)),

@@ -262,7 +262,7 @@ impl Engine {
                 "batch"
             );
             // What takes access away waits neither for new keys nor for the disk.
-            self.gateway.update(&self.core, removals, puts);
+            self.gateway.update(removals, puts);
             facts = self.keys(keys);
             if facts.is_empty() {
                 break;
@@ -344,6 +344,11 @@ impl Engine {
     /// The environments that a gateway serves.
     pub fn environments(&self) -> Vec<(Name, usize)> {
         self.gateway.connected()
+    }
+
+    /// Whether what the first commit says is enforced.
+    pub fn ready(&self) -> bool {
+        self.commit.is_some() && self.gateway.ready()
     }
 
     /// The keys of a credential, newest first.

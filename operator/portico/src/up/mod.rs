@@ -4,6 +4,7 @@ mod api;
 mod control;
 mod engine;
 mod gateway;
+mod keys;
 mod say;
 
 use std::io::Write;
@@ -36,7 +37,7 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let (events, inbox) = mpsc::channel();
     let how = How { envoy: options.envoy.clone(), start: !options.no_envoy, stop: options.stop_envoy, state: state.clone() };
-    let gateway = Gateway::start(&runtime, options.xds, how, events.clone())?;
+    let gateway = Gateway::start(runtime.handle(), options.xds, how, events.clone())?;
     let xds = gateway.address();
 
     let reader = Reader::new(repository, Options { folder, allow_empty: options.allow_empty });
@@ -123,4 +124,8 @@ async fn obey(events: mpsc::Sender<Event>, trigger: Trigger) {
     // If the engine is gone there is nothing left to stop.
     let _ = events.send(Event::Stop);
 }
-pub fn render(_: &portico_core::Core, _: &portico_core::key::Name) -> anyhow::Result<String> { Ok(String::new()) }
+
+
+pub fn render(_: &portico_core::Core, _: &portico_core::key::Name) -> anyhow::Result<String> {
+    bail!("not yet")
+}

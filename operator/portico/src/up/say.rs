@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 use portico_core::delta::{Delta, Output, OutputKey};
 use portico_core::diagnostic::{Diagnostic, Severity};
 use portico_core::key::{Name, ObjectKey};
@@ -206,7 +206,7 @@ impl Say {
     }
 
     fn line(&self, text: &str) {
-        let now: Zoned = Timestamp::now().to_zoned(TimeZone::system());
+        let now = Timestamp::now().to_zoned_datetime(TimeZone::system());
         let mut out = std::io::stdout().lock();
         // Nobody may be there to read it; that is no reason to stop.
         let _ = writeln!(out, "{}  {text}", now.strftime("%H:%M:%S%.3f"));
