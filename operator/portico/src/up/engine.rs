@@ -192,7 +192,7 @@ impl Engine {
     fn date(&mut self, changes: &mut [Change], moment: Timestamp, first: bool) -> anyhow::Result<Seen> {
         let mut known = BTreeMap::new();
         if first {
-            self.store.first_seen(|key, at| drop(known.insert(key, at))).context("cannot read since when objects are there")?;
+            self.store.first_seen(|key, at| _ = known.insert(key, at)).context("cannot read since when objects are there")?;
         }
         let mut seen = Seen::default();
         for change in changes {
