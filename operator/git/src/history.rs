@@ -47,7 +47,7 @@ impl Past<'_> {
     fn back(&self, commit: CommitId) -> Result<Option<(CommitId, Vec<Differing>)>, TreeError> {
         let Some(parent) = self.repository.parent(commit)? else { return Ok(None) };
         let (now, before) = (self.repository.tree(commit)?, self.repository.tree(parent)?);
-        let mut differing = self.repository.differing(Some(&now), &before)?;
+        let mut differing = self.repository.differing(&now, &before)?;
         differing.retain(|file| (self.is_ours)(&file.path));
         Ok(Some((parent, differing)))
     }

@@ -92,7 +92,8 @@ pub(crate) struct Known {
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
     pub(crate) key: ObjectKey,
-    pub(crate) document: u32,
+    /// Its place among those of the file, from 0.
+    pub(crate) place: u32,
     pub(crate) line: u32,
     pub(crate) good: bool,
 }
@@ -111,7 +112,7 @@ impl FileState {
     pub(crate) fn of(contents: &Contents) -> FileState {
         let document = |said: &crate::text::Said| Document {
             key: said.key.clone(),
-            document: said.document,
+            place: said.document,
             line: said.line,
             good: said.object.is_some(),
         };
@@ -133,7 +134,7 @@ impl FileState {
     }
 
     /// Makes it remember those of `before` that it does not say anything about.
-    pub(crate) fn remember(&mut self, before: BTreeSet<ObjectKey>) {
+    pub(crate) fn remember(&mut self, before: &BTreeSet<ObjectKey>) {
         if self.opaque {
             let said: HashSet<&ObjectKey> = self.documents.iter().map(|document| &document.key).collect();
             self.remembered = before.iter().filter(|key| !said.contains(key)).cloned().collect();
@@ -145,7 +146,7 @@ impl FileState {
         let said = |document: &Document| Claim {
             remembered: false,
             file: file.clone(),
-            document: document.document,
+            document: document.place,
             good: document.good,
         };
         let remembered = Claim { remembered: true, file: file.clone(), document: u32::MAX, good: false };
@@ -168,6 +169,8 @@ pub(crate) struct Index {
     pub(crate) kept: BTreeSet<ObjectKey>,
     /// Files that are opaque.
     pub(crate) opaque: BTreeSet<Arc<str>>,
+    /// How many objects are present.
+    pub(crate) present: usize,
     /// Lets all names in a namespace share its text.
     pub(crate) namespaces: HashSet<Arc<str>>,
 }
@@ -194,6 +197,11 @@ impl Index {
                 self.kept.remove(key);
             }
         }
+        let count = |objects: &Keys<Known>, present: &Keys<Known>| {
+            let keys = objects.keys().filter_map(|key| present.get(key));
+            keys.filter(|known| known.present).count()
+        };
+        self.present = self.present + count(&objects, &objects) - count(&objects, &self.objects);
         if self.objects.is_empty() {
             self.objects = objects;
             self.objects.retain(|_, known| known.claims != Claims::None);

@@ -163,10 +163,10 @@ impl Reader {
             let tree = repository.tree(commit)?;
             let old = self.commit.map(|old| repository.tree(old));
             let differing = match old {
-                Some(Ok(old)) => repository.differing(Some(&old), &tree)?,
+                Some(Ok(old)) => repository.differing(&old, &tree)?,
                 // The old commit is gone, as after a forced push: all files are compared with what is known.
-                Some(Err(_)) => self.with_vanished(repository.differing(None, &tree)?),
-                None => repository.differing(None, &tree)?,
+                Some(Err(_)) => self.with_vanished(repository.listing(commit)?),
+                None => repository.listing(commit)?,
             };
             let known = self.commit.is_some() && said.parents.first().copied() == self.commit;
             let past = if known || self.commit == Some(commit) { None } else { Some((repository, commit)) };
@@ -260,7 +260,7 @@ impl Reader {
             };
         }
         advance.diagnostics = self.loose.values().flatten().cloned().collect();
-        advance.objects = self.index.objects.values().filter(|known| known.present).count();
+        advance.objects = self.index.present;
         advance
     }
 
@@ -273,8 +273,8 @@ impl Reader {
     pub fn place(&self, key: &ObjectKey) -> Option<ObjectPlace> {
         let holder = self.index.objects.get(key)?.claims.real().first()?;
         let file = self.index.files.get(&holder.file)?;
-        let document = file.documents.iter().find(|document| document.document == holder.document)?;
-        Some(ObjectPlace { file: holder.file.clone(), document: document.document, line: document.line })
+        let document = file.documents.iter().find(|document| document.place == holder.document)?;
+        Some(ObjectPlace { file: holder.file.clone(), document: document.place, line: document.line })
     }
 
     /// The objects that a file speaks of, in its order.

@@ -42,7 +42,7 @@ pub(crate) struct Stage<'a> {
     source: &'a Files<'a>,
     advance: Advance,
     /// What files say: all that are different, and others as they are needed.
-    contents: HashMap<Arc<str>, Contents>,
+    contents: HashMap<Arc<str>, Contents, foldhash::fast::RandomState>,
     /// Files that are different, or of which something else is remembered.
     files: BTreeMap<Arc<str>, FileState>,
     loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
@@ -66,7 +66,7 @@ impl<'a> Stage<'a> {
             before,
             source,
             advance: Advance::default(),
-            contents: HashMap::new(),
+            contents: HashMap::default(),
             files: BTreeMap::new(),
             loose: BTreeMap::new(),
             namespaces: HashSet::new(),
@@ -131,14 +131,14 @@ impl<'a> Stage<'a> {
         let known = &self.before.index.files;
         let Some((past, commit)) = past else {
             for (path, state) in self.files.iter_mut().filter(|(_, state)| state.opaque) {
-                state.remember(known.get(path).into_iter().flat_map(FileState::keys).cloned().collect());
+                state.remember(&known.get(path).into_iter().flat_map(FileState::keys).cloned().collect());
             }
             return Ok(());
         };
         let mut found = past.remembered(*commit, &self.opaque())?;
         for path in self.opaque() {
             let state = self.files.entry(path.clone()).or_insert_with(|| known.get(&path).cloned().unwrap_or_default());
-            state.remember(found.remove(&path).unwrap_or_default());
+            state.remember(&found.remove(&path).unwrap_or_default());
         }
         Ok(())
     }

@@ -1,6 +1,5 @@
 //! Files of a commit's tree: which there are, which differ, and what is in them.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,11 +81,10 @@ impl Repository {
     }
 
     /// Where two trees differ, in no order worth relying on. Only folders that differ are read.
-    pub(crate) fn differing(&self, old: Option<&Tree<'_>>, new: &Tree<'_>) -> Result<Vec<Differing>, TreeError> {
+    pub(crate) fn differing(&self, old: &Tree<'_>, new: &Tree<'_>) -> Result<Vec<Differing>, TreeError> {
         let mut found = Vec::new();
-        if old.is_none_or(|old| old.id() != new.id()) {
-            let mut path = String::new();
-            self.compare(old, Some(new), &mut path, &mut found)?;
+        if old.id() != new.id() {
+            self.compare(Some(old), Some(new), &mut String::new(), &mut found)?;
         }
         Ok(found)
     }
@@ -169,43 +167,81 @@ impl Repository {
         retried(|| odb.read(id)).map(|object| object.data().to_vec()).map_err(failed)
     }
 
+    /// Every file of a commit, in order of the paths.
+    ///
+    /// It takes handles of its own: libgit2 would keep every folder it has read in the memory of this one.
+    pub(crate) fn listing(&self, commit: CommitId) -> Result<Vec<Differing>, TreeError> {
+        let failed = |source| TreeError::Commit { commit, source };
+        let git = git2::Repository::open(self.git.path()).map_err(TreeError::Open)?;
+        let root = retried(|| Ok(git.find_commit(commit.0)?.tree_id())).map_err(failed)?;
+        let mut found = Vec::new();
+        let mut folders = vec![(String::new(), root)];
+        // A few folders are opened here, so that there are enough to share out.
+        for _ in 0..3 {
+            if folders.len() >= 64 {
+                break;
+            }
+            let mut below = Vec::new();
+            for (path, id) in folders {
+                below.extend(open(&git, &path, id, &mut found)?);
+            }
+            folders = below;
+        }
+        let shares = self.shared(&folders, 8, |git, (path, id)| {
+            let mut found = Vec::new();
+            let mut folders = vec![(path.clone(), *id)];
+            while let Some((path, id)) = folders.pop() {
+                folders.extend(open(git, &path, id, &mut found)?);
+            }
+            Ok(found)
+        })?;
+        found.extend(shares.into_iter().flatten());
+        found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
     /// Reads many files on all cores, and makes of each what `make` makes of it. Results come in the order of `files`.
     pub(crate) fn many<T: Send>(
         &self,
         files: &[(Arc<str>, Oid)],
         make: impl Fn(&Arc<str>, &[u8]) -> T + Sync,
     ) -> Result<Vec<T>, TreeError> {
-        const SHARE: usize = 256;
-        let one = |odb: &git2::Odb<'_>, (path, id): &(Arc<str>, Oid)| {
-            let object = retried(|| odb.read(*id));
-            object
-                .map(|object| make(path, object.data()))
-                .map_err(|source| TreeError::File { path: path.to_string(), source })
-        };
-        if files.len() <= SHARE {
-            let odb = self.git.odb().map_err(TreeError::Open)?;
-            return files.iter().map(|file| one(&odb, file)).collect();
+        self.shared(files, 256, |git, (path, id)| {
+            let failed = |source| TreeError::File { path: path.to_string(), source };
+            let odb = git.odb().map_err(TreeError::Open)?;
+            retried(|| odb.read(*id)).map(|object| make(path, object.data())).map_err(failed)
+        })
+    }
+
+    /// Does `work` for all of `items`, `share` of them at a time, on all cores.
+    fn shared<I: Sync, T: Send>(
+        &self,
+        items: &[I],
+        share: usize,
+        work: impl Fn(&git2::Repository, &I) -> Result<T, TreeError> + Sync,
+    ) -> Result<Vec<T>, TreeError> {
+        if items.len() <= share {
+            return items.iter().map(|item| work(&self.git, item)).collect();
         }
         let next = AtomicUsize::new(0);
-        let git = self.git.path();
-        let work = || -> Result<BTreeMap<usize, Vec<T>>, TreeError> {
+        let path = self.git.path();
+        let take = || -> Result<Vec<(usize, Vec<T>)>, TreeError> {
             // A repository of libgit2 belongs to one thread at a time.
-            let repository = git2::Repository::open(git).map_err(TreeError::Open)?;
-            let odb = repository.odb().map_err(TreeError::Open)?;
-            let mut made = BTreeMap::new();
+            let git = git2::Repository::open(path).map_err(TreeError::Open)?;
+            let mut done = Vec::new();
             loop {
-                let start = next.fetch_add(SHARE, Ordering::Relaxed);
-                if start >= files.len() {
-                    return Ok(made);
+                let start = next.fetch_add(share, Ordering::Relaxed);
+                if start >= items.len() {
+                    return Ok(done);
                 }
-                let share = &files[start..(start + SHARE).min(files.len())];
-                made.insert(start, share.iter().map(|file| one(&odb, file)).collect::<Result<_, _>>()?);
+                let share = &items[start..(start + share).min(items.len())];
+                done.push((start, share.iter().map(|item| work(&git, item)).collect::<Result<_, _>>()?));
             }
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shares = std::thread::scope(|scope| {
-            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut shares = vec![work()];
+            let helpers: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
+            let mut shares = vec![take()];
             for helper in helpers {
                 match helper.join() {
                     Ok(share) => shares.push(share),
@@ -214,12 +250,35 @@ impl Repository {
             }
             shares
         });
-        let mut made = BTreeMap::new();
+        let mut done = Vec::new();
         for share in shares {
-            made.append(&mut share?);
+            done.append(&mut share?);
         }
-        Ok(made.into_values().flatten().collect())
+        done.sort_unstable_by_key(|(start, _)| *start);
+        Ok(done.into_iter().flat_map(|(_, made)| made).collect())
     }
+}
+
+/// Puts the files of a folder into `found`, and returns its folders.
+fn open(
+    git: &git2::Repository,
+    path: &str,
+    id: Oid,
+    found: &mut Vec<Differing>,
+) -> Result<Vec<(String, Oid)>, TreeError> {
+    let failed = |source| TreeError::Folder { path: path.to_owned(), source };
+    let tree = retried(|| git.find_tree(id)).map_err(failed)?;
+    let mut folders = Vec::new();
+    for child in &tree {
+        let Ok(name) = std::str::from_utf8(child.name_bytes()) else { continue };
+        let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+        if child.kind() == Some(ObjectType::Tree) {
+            folders.push((path, child.id()));
+        } else {
+            found.extend(entry(&child).map(|now| Differing { path, now: Some(now) }));
+        }
+    }
+    Ok(folders)
 }
 
 /// Git sorts a folder as if its name ended in `/`.

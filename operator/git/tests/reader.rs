@@ -1,4 +1,5 @@
 //! Following commits, good and bad ones.
+#![expect(clippy::expect_used, reason = "that is how a test fails")]
 
 mod common;
 

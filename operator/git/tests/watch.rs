@@ -1,4 +1,6 @@
 //! Commits are noticed, however they come about.
+#![expect(clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
+#![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod common;
 

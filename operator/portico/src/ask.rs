@@ -19,7 +19,9 @@ pub fn ask(socket: &Path, path: &str) -> anyhow::Result<Option<Value>> {
     runtime.block_on(async {
         let stream = match UnixStream::connect(socket).await {
             Ok(stream) => stream,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error).with_context(|| format!("cannot use {}", socket.display())),
         };
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await.context("portico up does not answer")?;

@@ -52,6 +52,11 @@ pub fn complain(error: &anyhow::Error) {
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
+/// Says on standard error what does not stop the command.
+fn warn(text: &str) {
+    let _ = std::io::stderr().write_all(format!("warning: {text}\n").as_bytes());
+}
+
 fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("cannot print"),
@@ -69,7 +74,12 @@ fn check(options: &Check) -> anyhow::Result<ExitCode> {
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     if options.format == ReportFormat::Text {
         let objects = tree.core.objects().count();
-        print(&format!("{}: {}, {}\n", plural(objects, "object"), plural(errors, "error"), plural(warnings, "warning")))?;
+        print(&format!(
+            "{}: {}, {}\n",
+            plural(objects, "object"),
+            plural(errors, "error"),
+            plural(warnings, "warning")
+        ))?;
     }
     Ok(if errors > 0 { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
@@ -81,7 +91,13 @@ fn plural(count: usize, noun: &str) -> String {
 fn render(options: &Render) -> anyhow::Result<()> {
     let tree = Tree::read(&options.dir)?;
     let environment = tree.environment(options.environment.as_deref())?;
-    print(&up::render(&tree.core, &environment)?)
+    let outputs = tree.core.outputs().map(|(key, output, _)| (key.clone(), output.clone()));
+    let rendered = portico_envoy::render::render(&environment, outputs).context("cannot show the configuration")?;
+    for (objects, why) in &rendered.refused {
+        let objects: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        warn(&format!("{}: {why}", objects.join(", ")));
+    }
+    print(&serde_yaml::to_string(&rendered.resources).context("cannot write YAML")?)
 }
 
 /// What a running `portico up` answers, or else what the folder as it is would.
@@ -129,11 +145,14 @@ fn status(options: &Status) -> anyhow::Result<()> {
     let mut text = String::new();
     match answer["commit"].as_str() {
         Some(commit) => text.push_str(&format!("commit {commit}\n")),
-        None => text.push_str("not running: this is the folder as it is\n"),
+        None => text.push_str("not running: this is the folder as it would be enforced\n"),
     }
     if let Some(refused) = answer["refused"].as_object() {
         let why = refused.get("why").and_then(Value::as_str).unwrap_or_default();
-        text.push_str(&format!("not taken over: {}: {why}\n", refused.get("commit").and_then(Value::as_str).unwrap_or_default()));
+        text.push_str(&format!(
+            "not taken over: {}: {why}\n",
+            refused.get("commit").and_then(Value::as_str).unwrap_or_default()
+        ));
     }
     if let Some(trouble) = answer["trouble"].as_str() {
         text.push_str(&format!("trouble: {trouble}\n"));

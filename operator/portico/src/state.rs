@@ -42,7 +42,8 @@ impl Origin {
         };
         let digest: String = Sha256::digest(&text).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
         let last = text.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
-        let name: String = last.trim_end_matches(".git").chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
+        let name: String =
+            last.trim_end_matches(".git").chars().filter(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect();
         Ok(home.join("portico").join(format!("{name}-{digest}")))
     }
 }

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::api_key::ApiKey;
 use portico_core::batch::{Batch, Fact};
+use portico_core::delta::Delta;
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_git::{Options, Reader};
-use sha2::{Digest, Sha256};
 
 /// A folder, and what the core makes of it.
 pub struct Tree {
@@ -20,7 +19,8 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Reads a folder as it is. Keys are taken as made, so that the tree is looked at as it will be once it runs.
+    /// Reads a folder as it is. Keys are taken as made and gateways as agreeing, so that it is seen as it will be once it
+    /// is enforced.
     pub fn read(folder: &Path) -> anyhow::Result<Tree> {
         if !folder.is_dir() {
             bail!("{} is not a folder", folder.display());
@@ -33,15 +33,7 @@ impl Tree {
         let mut changes = advance.changes;
         loop {
             let delta = core.apply(Batch { now, changes, facts });
-            facts = delta.keys.into_iter().flat_map(|wish| {
-                let credential = wish.credential;
-                wish.generations.into_iter().map(move |generation| Fact::KeyMade {
-                    credential: credential.clone(),
-                    generation,
-                    at: now,
-                    fingerprint: "".into(),
-                })
-            }).collect();
+            facts = imagined(&delta, now);
             changes = Vec::new();
             if facts.is_empty() {
                 return Ok(Tree { reader, core, folder: folder.to_owned() });
@@ -51,8 +43,7 @@ impl Tree {
 
     /// Everything that is wrong, each with its place.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let mut all: Vec<Diagnostic> =
-            self.reader.diagnostics().chain(self.core.diagnostics()).cloned().collect();
+        let mut all: Vec<Diagnostic> = self.reader.diagnostics().chain(self.core.diagnostics()).cloned().collect();
         for diagnostic in &mut all {
             if let Err(error) = self.reader.resolve(diagnostic) {
                 tracing::debug!(%error, "no place for a diagnostic");
@@ -89,6 +80,21 @@ impl Tree {
     }
 }
 
+/// What would come of a delta if all went well.
+fn imagined(delta: &Delta, now: Timestamp) -> Vec<Fact> {
+    let made = delta.keys.iter().flat_map(|wish| {
+        wish.generations.iter().map(|generation| Fact::KeyMade {
+            credential: wish.credential.clone(),
+            generation: *generation,
+            at: now,
+            fingerprint: "".into(),
+        })
+    });
+    let confirmed =
+        delta.puts.iter().map(|put| Fact::Confirmed { environment: put.key.environment().clone(), serial: put.serial });
+    made.chain(confirmed).collect()
+}
+
 /// `namespace/name`; a name alone is in the namespace `default`.
 pub fn name(text: &str) -> anyhow::Result<Name> {
     let (namespace, name) = text.split_once('/').unwrap_or(("default", text));
@@ -106,12 +112,4 @@ pub fn object(text: &str) -> anyhow::Result<ObjectKey> {
         bail!("there is no kind `{kind}`; there is {}", all.join(", "));
     };
     Ok(name(rest)?.of(kind))
-}
-
-/// Stands for a key where there is no secret store. It is the same in every run, so that output can be compared.
-pub fn stand_in(credential: &Name, generation: i64) -> ApiKey {
-    let digest = Sha256::digest(format!("{credential}#{generation}"));
-    let mut bytes = [0; 20];
-    bytes.copy_from_slice(&digest[..20]);
-    ApiKey::from_random(bytes)
 }

@@ -20,8 +20,7 @@ pub(crate) fn chunks(text: &str) -> Vec<Chunk<'_>> {
     let mut found = Vec::new();
     let mut start = Start { offset: 0, line: 1, said: false };
     let mut offset = 0;
-    let mut number = 1;
-    for line in text.split_inclusive('\n') {
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
         let marker = marker(line);
         if marker == Some("---") {
             // What stands before is a document, unless it is only comments and directives: those belong to this one.
@@ -40,7 +39,6 @@ pub(crate) fn chunks(text: &str) -> Vec<Chunk<'_>> {
             start.said = !content.is_empty() && !content.starts_with('#') && !content.starts_with('%');
         }
         offset += line.len();
-        number += 1;
     }
     if start.said {
         push(&mut found, &start, &text[start.offset..]);

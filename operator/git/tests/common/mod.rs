@@ -1,5 +1,10 @@
 //! Repositories for tests, without any setting of the machine.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    clippy::expect_used,
+    reason = "each test uses a part of it, and fails with a message"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -57,7 +57,10 @@ pub async fn ask<T: Send + 'static>(
     answer.await.ok()
 }
 
-async fn answered(events: &Sender<Event>, question: impl FnOnce(&Engine) -> anyhow::Result<Value> + Send + 'static) -> Answer {
+async fn answered(
+    events: &Sender<Event>,
+    question: impl FnOnce(&Engine) -> anyhow::Result<Value> + Send + 'static,
+) -> Answer {
     match ask(events, question).await {
         Some(Ok(value)) => Ok(Json(value)),
         Some(Err(error)) => Err((StatusCode::NOT_FOUND, format!("{error:#}"))),
@@ -74,7 +77,8 @@ async fn status(State(events): State<Sender<Event>>) -> Answer {
             .map(|(environment, gateways)| (environment.to_string(), gateways.into()))
             .collect();
         status["commit"] = json!(engine.commit.map(|commit| commit.to_string()));
-        status["refused"] = json!(engine.refused.as_ref().map(|(commit, why)| json!({ "commit": commit.to_string(), "why": why })));
+        status["refused"] =
+            json!(engine.refused.as_ref().map(|(commit, why)| json!({ "commit": commit.to_string(), "why": why })));
         status["trouble"] = json!(engine.trouble);
         status["gateways"] = Value::Object(gateways);
         status["diagnostics"] = serde_json::to_value(engine.diagnostics())?;

@@ -192,7 +192,9 @@ impl Engine {
     fn date(&mut self, changes: &mut [Change], moment: Timestamp, first: bool) -> anyhow::Result<Seen> {
         let mut known = BTreeMap::new();
         if first {
-            self.store.first_seen(|key, at| _ = known.insert(key, at)).context("cannot read since when objects are there")?;
+            self.store
+                .first_seen(|key, at| _ = known.insert(key, at))
+                .context("cannot read since when objects are there")?;
         }
         let mut seen = Seen::default();
         for change in changes {
@@ -331,8 +333,7 @@ impl Engine {
 
     /// Everything that is wrong, each with its place.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let mut all: Vec<Diagnostic> =
-            self.core.diagnostics().into_iter().chain(&self.loose).cloned().collect();
+        let mut all: Vec<Diagnostic> = self.core.diagnostics().into_iter().chain(&self.loose).cloned().collect();
         for diagnostic in &mut all {
             if let Err(error) = self.reader.resolve(diagnostic) {
                 tracing::debug!(%error, "no place for a diagnostic");

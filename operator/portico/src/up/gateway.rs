@@ -88,7 +88,8 @@ impl Gateway {
             // The state directory is locked, so whoever left it is gone.
             let _ = std::fs::remove_file(&socket);
             let _guard = runtime.enter();
-            let listener = UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+            let listener =
+                UnixListener::bind(&socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
             let serving = server.clone();
             runtime.spawn(async move {
                 if let Err(error) = serving.serve_unix(listener).await {
@@ -210,10 +211,12 @@ impl Gateway {
             running.lock().unwrap_or_else(PoisonError::into_inner).insert(environment.clone(), supervisor);
             loop {
                 let said = match &*state.borrow_and_update() {
-                    State::Running { pid } => News::Note(format!("Envoy for Environment {environment} runs (process {pid})")),
-                    State::Died { message } => {
-                        News::Trouble(format!("Envoy for Environment {environment} died, and is started again: {message}"))
+                    State::Running { pid } => {
+                        News::Note(format!("Envoy for Environment {environment} runs (process {pid})"))
                     }
+                    State::Died { message } => News::Trouble(format!(
+                        "Envoy for Environment {environment} died, and is started again: {message}"
+                    )),
                     State::Stopped => break,
                 };
                 if events.send(Event::Gateway(said)).is_err() || state.changed().await.is_err() {
@@ -245,9 +248,9 @@ async fn translate_news(mut news: tokio::sync::mpsc::UnboundedReceiver<server::E
             server::Event::Connected { environment, node } => {
                 News::Note(format!("gateway {node} of Environment {environment} is connected"))
             }
-            server::Event::Disconnected { environment, node } => {
-                News::Trouble(format!("gateway {node} of Environment {environment} is gone; it keeps enforcing what it has"))
-            }
+            server::Event::Disconnected { environment, node } => News::Trouble(format!(
+                "gateway {node} of Environment {environment} is gone; it keeps enforcing what it has"
+            )),
         };
         if events.send(Event::Gateway(said)).is_err() {
             return;

@@ -29,7 +29,8 @@ impl Keys {
     pub fn retain(&self, credential: &Name, generations: &[i64]) -> Vec<i64> {
         let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = keys.get_mut(credential) else { return Vec::new() };
-        let gone = known.extract_if(.., |(generation, _)| !generations.contains(generation)).map(|(gone, _)| gone).collect();
+        let gone =
+            known.extract_if(.., |(generation, _)| !generations.contains(generation)).map(|(gone, _)| gone).collect();
         if known.is_empty() {
             keys.remove(credential);
         }

@@ -36,7 +36,8 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
 
     let runtime = Runtime::new().context("cannot start the runtime")?;
     let (events, inbox) = mpsc::channel();
-    let how = How { envoy: options.envoy.clone(), start: !options.no_envoy, stop: options.stop_envoy, state: state.clone() };
+    let how =
+        How { envoy: options.envoy.clone(), start: !options.no_envoy, stop: options.stop_envoy, state: state.clone() };
     let gateway = Gateway::start(runtime.handle(), options.xds, how, events.clone())?;
     let xds = gateway.address();
 
@@ -123,9 +124,4 @@ async fn obey(events: mpsc::Sender<Event>, trigger: Trigger) {
     }
     // If the engine is gone there is nothing left to stop.
     let _ = events.send(Event::Stop);
-}
-
-
-pub fn render(_: &portico_core::Core, _: &portico_core::key::Name) -> anyhow::Result<String> {
-    bail!("not yet")
 }

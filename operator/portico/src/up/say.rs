@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use portico_core::delta::{Delta, Output, OutputKey};
 use portico_core::diagnostic::{Diagnostic, Severity};
 use portico_core::key::{Name, ObjectKey};
@@ -70,7 +70,12 @@ impl Announcement {
             match (&put.output, put.replaces) {
                 (Output::Client(client), false) => {
                     let plans: Vec<String> = client.plans.iter().map(Name::to_string).collect();
-                    self.granted.push(format!("{} on {} by credential {}", client.application, plans.join(" and "), client.credential));
+                    self.granted.push(format!(
+                        "{} on {} by credential {}",
+                        client.application,
+                        plans.join(" and "),
+                        client.credential
+                    ));
                 }
                 (Output::Client(client), true) => self.changed.push(format!("credential {}", client.credential)),
                 (Output::Api(api), false) => self.changed.push(format!("product {} is served", api.product)),
@@ -111,7 +116,10 @@ impl Say {
         let took = started.elapsed();
         let what = announcement.text();
         let (commit, summary, author) = (self.paint("1", commit), summary, author);
-        self.line(&format!("{commit} \"{summary}\" by {author}: {what} ({objects} objects, {read} files read, {})", short(took)));
+        self.line(&format!(
+            "{commit} \"{summary}\" by {author}: {what} ({objects} objects, {read} files read, {})",
+            short(took)
+        ));
         announcement.applied = took;
         if !announcement.awaited.is_empty() {
             self.waiting.push(announcement);
@@ -186,7 +194,10 @@ impl Say {
             self.line(&format!("  and {} more: `portico status` lists them", new.len() - 20));
         }
         if mended > 0 {
-            self.line(&format!("  {mended} earlier {} mended", if mended == 1 { "problem is" } else { "problems are" }));
+            self.line(&format!(
+                "  {mended} earlier {} mended",
+                if mended == 1 { "problem is" } else { "problems are" }
+            ));
         }
         self.said = std::mem::take(now);
     }
