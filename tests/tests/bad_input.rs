@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::PathBuf;
 
 use portico_tests::files;
 use portico_tests::http::{self, Ask};
@@ -48,7 +49,7 @@ fn refused(change: impl FnOnce(&Repo), words: &[&str]) -> Scenario {
 fn a_missing_reference() {
     refused(
         |repo| repo.write("teams/shop/web/more.yaml", files::subscription("web-more", "no-such-plan")),
-        &["no-such-plan", "teams/shop/web/more.yaml:7"],
+        &["no-such-plan", "teams/shop/web/more.yaml:6:17"],
     );
 }
 
@@ -113,7 +114,7 @@ fn two_strategies_in_one_application() {
             repo.write("products/echo/plans/oauth.yaml", plan);
             repo.write("teams/shop/web/more.yaml", files::subscription("web-oauth", "echo-oauth"));
         },
-        &["web-oauth", "ClientCredentials", "ApiKey", "teams/shop/web/more.yaml"],
+        &["strategy-mismatch", "ClientCredentials", "ApiKey", "teams/shop/web/more.yaml:6:17"],
     );
 }
 
@@ -134,7 +135,7 @@ fn a_limit_of_0_denies() {
     let commit = files::grant(&scenario.repo, "echo-small");
     portico.wait_commit(&commit);
     let key = scenario.key(SHOP);
-    scenario.wait_status(&key, 429);
+    scenario.wait_status(&key, 403);
     bystander.check("beside a limit of 0");
 }
 
@@ -251,12 +252,20 @@ fn a_commit_that_deletes_everything() {
 
 #[test]
 fn an_unreachable_remote() {
-    // Nobody has ever been there.
-    let launch = Launch::new(format!("http://127.0.0.1:{}/desired.git", ports::free()));
-    let mut portico = launch.start();
-    let status = portico.wait_end();
-    assert!(!status.success());
-    assert!(portico.output().contains("desired.git"), "{}", portico.output());
+    // Nobody has ever been there: it says so, waits, and begins once it is.
+    let scenario = Scenario::with(|repo| {
+        let bare = repo.publish();
+        fs::rename(&bare, bare.with_extension("away")).expect("a folder can be moved");
+        Launch::new(format!("file://{}", bare.display())).arguments(["--poll", "1"])
+    });
+    let mut portico = scenario.launch.start();
+    portico.wait_line(&["cannot reach", "bare.git"]);
+    assert!(!portico.is_ready(), "nothing is known yet");
+    let bare = PathBuf::from(scenario.repo.git(&["remote", "get-url", "origin"]).trim());
+    fs::rename(bare.with_extension("away"), &bare).expect("a folder can be moved");
+    portico.wait_ready();
+    scenario.wait_status(&scenario.key(PROBE), 200);
+    portico.kill();
 
     // It was there, and goes away: what it said last stays enforced.
     let scenario = Scenario::with(|repo| {

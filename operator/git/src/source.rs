@@ -8,7 +8,7 @@ use std::sync::Arc;
 use git2::{Oid, Tree};
 
 use crate::commit::Repository;
-use crate::text::{Contents, MAX_OPENAPI, is_manifest, read};
+use crate::text::{Contents, is_manifest, read};
 use crate::tree::{Differing, Entry, TreeError};
 
 /// A folder cannot be read.
@@ -60,7 +60,7 @@ impl Files<'_> {
         }
     }
 
-    /// The bytes of a file; those of a folder no further than is needed to see that there are too many.
+    /// The bytes of a file.
     pub(crate) fn bytes(&self, path: &str, id: Oid) -> Result<Vec<u8>, SourceError> {
         match self {
             Files::Commit(repository, _) => Ok(repository.bytes(path, id)?),
@@ -89,11 +89,7 @@ impl Files<'_> {
 }
 
 fn file(path: &Path) -> Result<Vec<u8>, FolderError> {
-    use std::io::Read;
-    let limit = u64::try_from(MAX_OPENAPI + 1).unwrap_or(u64::MAX);
-    let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes));
-    read.map(|_| bytes).map_err(|source| FolderError { path: path.to_owned(), source })
+    fs::read(path).map_err(|source| FolderError { path: path.to_owned(), source })
 }
 
 /// Every manifest of a folder, in order of the paths. Links are not followed, `.git` is left out.

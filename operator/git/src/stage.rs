@@ -310,7 +310,7 @@ impl<'a> Stage<'a> {
 fn link(path: &Arc<str>) -> Diagnostic {
     Diagnostic {
         code: "symlink",
-        severity: Severity::Warning,
+        severity: Severity::Error,
         object: None,
         path: String::new(),
         message: "this is a symbolic link, and those are not followed".to_owned(),

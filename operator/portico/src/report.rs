@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use portico_core::diagnostic::{Diagnostic, Place, Severity};
 use serde_json::{Value, json};
 
@@ -42,13 +42,18 @@ pub fn text(diagnostics: &[Diagnostic], texts: &Texts<'_>, color: bool) -> Strin
         });
         let title = level.clone().primary_title(diagnostic.message.as_str()).id(diagnostic.code);
         let label = diagnostic.help.as_deref().unwrap_or_default();
-        let group = match source {
-            Some((place, source)) => {
+        let group = match (source, &diagnostic.place) {
+            (Some((place, source)), _) => {
                 let annotation = AnnotationKind::Primary.span(range(source, place)).label(label);
                 let snippet = Snippet::source(source).path(&*place.file).line_start(1).annotation(annotation);
                 Group::with_title(title).element(snippet)
             }
-            None => {
+            // The file is there, and its text cannot be shown.
+            (None, Some(place)) => {
+                let origin = Origin::path(&*place.file).line(place.line as usize).char_column(place.column as usize);
+                Group::with_title(title).element(origin).element(Level::HELP.message(label))
+            }
+            (None, None) => {
                 let about = diagnostic.object.as_ref().map(ToString::to_string).unwrap_or_default();
                 let said = match (about.is_empty(), label.is_empty()) {
                     (true, _) => label.to_owned(),

@@ -54,9 +54,11 @@ impl Tree {
         all
     }
 
-    /// The text of a file.
+    /// The text of a file; none of a link, which may lead to somebody else's.
     pub fn text(&self, file: &str) -> Option<String> {
-        std::fs::read_to_string(self.folder.join(file)).ok()
+        let path = self.folder.join(file);
+        let is_file = path.symlink_metadata().is_ok_and(|found| found.is_file());
+        is_file.then(|| std::fs::read_to_string(path).ok()).flatten()
     }
 
     /// The environment that is meant, or the only one.

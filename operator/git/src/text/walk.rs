@@ -61,7 +61,7 @@ impl Walk {
 
     fn wrong_type(&mut self, form: Form, node: &Node, path: &str, spot: Spot) {
         let spot = if matches!(node.value, Value::Scalar { .. }) && node.spot.length > 0 { node.spot } else { spot };
-        let message = format!("expected {}, found {}", form.described(), node.described());
+        let message = format!("`{}`: expected {}, found {}", last(path), form.described(), node.described());
         let help = match (form, node.scalar()) {
             (Form::Text | Form::Moment | Form::Span, Some(Scalar::Integer(_) | Scalar::Float | Scalar::Bool)) => {
                 Some(format!("put it in quotes: \"{}\"", node.short()))
@@ -153,7 +153,7 @@ impl Walk {
     }
 
     fn unlike(&mut self, form: Form, node: &Node, path: &str) {
-        let message = format!("expected {}, found `{}`", form.described(), node.short());
+        let message = format!("`{}`: expected {}, found `{}`", last(path), form.described(), node.short());
         self.say("invalid-value", path, node.spot, message, None);
     }
 
@@ -191,4 +191,9 @@ impl Walk {
             }
         }
     }
+}
+
+/// The end of a path: what a person calls the field.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
 }

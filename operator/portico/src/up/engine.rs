@@ -3,6 +3,7 @@
 //! Commits, what gateways confirm, questions and the clock come in through one channel, in order. What goes out is what
 //! the core wants: first what takes access away, then keys, then what gives it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -56,6 +57,8 @@ pub struct Engine {
     pub commit: Option<CommitId>,
     /// A newer one that was not, and why.
     pub refused: Option<(CommitId, String)>,
+    /// Whether all that was wanted has been enforced at some moment.
+    caught_up: Cell<bool>,
 }
 
 impl Engine {
@@ -74,13 +77,15 @@ impl Engine {
             trouble: None,
             commit: None,
             refused: None,
+            caught_up: Cell::new(false),
         }
     }
 
     /// Works until it is told to stop.
     pub fn run(mut self, events: &Receiver<Event>) -> anyhow::Result<()> {
         loop {
-            let first = match events.recv_timeout(self.nap()) {
+            let late = self.say.overdue();
+            let first = match events.recv_timeout(self.nap(late)) {
                 Ok(event) => Some(event),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -117,11 +122,11 @@ impl Engine {
         }
     }
 
-    fn nap(&self) -> Duration {
+    fn nap(&self, late: Option<Instant>) -> Duration {
         let now = Timestamp::now();
         let wake = self.wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or(Duration::ZERO));
-        let retry = self.retry_at.map(|at| at.saturating_duration_since(Instant::now()));
-        wake.into_iter().chain(retry).fold(NAP, Duration::min)
+        let soon = [self.retry_at, late].into_iter().flatten().map(|at| at.saturating_duration_since(Instant::now()));
+        wake.into_iter().chain(soon).fold(NAP, Duration::min)
     }
 
     fn in_trouble(&mut self, error: &portico_git::watch::WatchError) {
@@ -165,7 +170,7 @@ impl Engine {
         let seen = self.date(&mut changes, moment, first)?;
         self.loose = diagnostics;
 
-        let announcement = Announcement::new(info.as_ref(), started, files_read, objects);
+        let announcement = Announcement::commit(info.as_ref(), started, files_read, objects);
         self.apply(changes, facts, Some(announcement))?;
         // Only an order among those who compete depends on it, so it need not hold up any access.
         if let Err(error) = self.store.record_seen(&seen.new, &seen.gone, moment) {
@@ -251,7 +256,7 @@ impl Engine {
             if let Some(announcement) = &mut announcement {
                 announcement.add(&delta);
             } else {
-                self.say.quiet(&delta);
+                self.say.unasked(&delta);
             }
             let Delta { removals, puts, keys, statuses, recomputed, wake } = delta;
             self.wake = wake;
@@ -347,9 +352,12 @@ impl Engine {
         self.gateway.connected()
     }
 
-    /// Whether what the first commit says is enforced.
+    /// Whether what the first commit says was enforced, and the gateways that run here are there.
     pub fn ready(&self) -> bool {
-        self.commit.is_some() && self.gateway.ready()
+        if self.commit.is_some() && self.gateway.has_caught_up() {
+            self.caught_up.set(true);
+        }
+        self.caught_up.get() && self.gateway.is_connected()
     }
 
     /// The keys of a credential, newest first.

@@ -10,7 +10,7 @@ use anyhow::Context;
 use portico_core::batch::Fact;
 use portico_core::delta::{OutputKey, Put, Removal};
 use portico_core::key::Name;
-use portico_envoy::server::{self, Server};
+use portico_envoy::server::{self, Progress, Server};
 use portico_envoy::supervisor::{self, Address, Settings, State, Supervisor};
 use portico_envoy::translate;
 use tokio::net::{TcpListener, UnixListener};
@@ -159,13 +159,19 @@ impl Gateway {
         self.environments.iter().map(|environment| (environment.clone(), count(environment))).collect()
     }
 
-    /// Whether each environment has a gateway that confirmed something. Where Portico runs none, that is not its concern.
-    pub fn ready(&self) -> bool {
-        !self.how.start
-            || self.environments.iter().all(|environment| {
-                let progress = self.server.progress(environment);
-                progress.is_some_and(|progress| progress.confirmed > 0 && !progress.envoys.is_empty())
-            })
+    /// Whether the gateways enforce all that is wanted now. Where Portico runs none, that is not its concern.
+    pub fn has_caught_up(&self) -> bool {
+        self.every(|progress| progress.confirmed >= progress.serial)
+    }
+
+    /// Whether each environment has a gateway. Where Portico runs none, that is not its concern.
+    pub fn is_connected(&self) -> bool {
+        self.every(|progress| !progress.envoys.is_empty())
+    }
+
+    fn every(&self, holds: impl Fn(&Progress) -> bool) -> bool {
+        let mut all = self.environments.iter().map(|environment| self.server.progress(environment));
+        !self.how.start || all.all(|progress| progress.as_ref().is_some_and(&holds))
     }
 
     /// Leaves the Envoys to themselves, or stops them.

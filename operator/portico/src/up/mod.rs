@@ -13,6 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::sys::stat::{Mode, umask};
 use portico_git::watch::{Auth, Remote, Trigger, Watch, watch, watch_remote};
 use portico_git::{Options, Reader, Repository};
 use portico_secrets::{KeyLocation, Store};
@@ -28,6 +29,8 @@ use say::Say;
 
 /// Follows a repository until it is told to stop.
 pub fn run(options: &Up) -> anyhow::Result<()> {
+    // Whatever is written from here on, by Envoy too, is nobody else's business.
+    umask(Mode::from_bits_truncate(0o077));
     let origin = Origin::parse(&options.repository)?;
     let state = origin.state(options.state.state.as_deref())?;
     let store = Store::open(&state, KeyLocation::Beside).context("cannot open the secret store")?;

@@ -14,6 +14,9 @@ use portico_git::CommitInfo;
 /// How many of a kind are named before the rest is counted.
 const NAMED: usize = 4;
 
+/// When a gateway takes longer than this, a person should know what is going on.
+const LONG: Duration = Duration::from_secs(2);
+
 /// Prints lines.
 pub struct Say {
     color: bool,
@@ -21,37 +24,48 @@ pub struct Say {
     said: Vec<Diagnostic>,
 }
 
-/// A commit that was applied, and what must be confirmed before it is enforced.
+/// A change that was applied, and what must be confirmed before it is enforced.
 pub struct Announcement {
-    commit: String,
-    summary: String,
-    author: String,
+    title: String,
+    said: String,
+    /// How much there was to read.
+    read: Option<String>,
     started: Instant,
-    read: usize,
-    objects: usize,
     granted: Vec<String>,
     taken: Vec<String>,
     changed: Vec<String>,
     awaited: BTreeMap<Name, u64>,
-    applied: Duration,
+    /// Lines that go below its own.
+    notes: Vec<String>,
+    told: bool,
 }
 
 impl Announcement {
     /// About a commit that was read from `started` on.
-    pub fn new(info: Option<&CommitInfo>, started: Instant, read: usize, objects: usize) -> Self {
-        let commit = info.map(|info| info.id.to_string().chars().take(8).collect()).unwrap_or_default();
+    pub fn commit(info: Option<&CommitInfo>, started: Instant, files: usize, objects: usize) -> Self {
+        let (title, said) = match info {
+            Some(info) => {
+                let title = info.id.to_string().chars().take(8).collect();
+                (title, format!(" \"{}\" by {}", printable(&info.summary), printable(&info.author)))
+            }
+            None => ("the folder".to_owned(), String::new()),
+        };
+        let read = Some(format!("{} and {} read", plural(files, "file"), plural(objects, "object")));
+        Announcement { title, said, read, started, ..Announcement::unasked() }
+    }
+
+    fn unasked() -> Self {
         Announcement {
-            commit,
-            summary: info.map(|info| printable(&info.summary)).unwrap_or_default(),
-            author: info.map(|info| printable(&info.author)).unwrap_or_default(),
-            started,
-            read,
-            objects,
+            title: "unasked".to_owned(),
+            said: String::new(),
+            read: None,
+            started: Instant::now(),
             granted: Vec::new(),
             taken: Vec::new(),
             changed: Vec::new(),
             awaited: BTreeMap::new(),
-            applied: Duration::ZERO,
+            notes: Vec::new(),
+            told: false,
         }
     }
 
@@ -88,7 +102,7 @@ impl Announcement {
     fn text(&self) -> String {
         let mut parts = Vec::new();
         if !self.taken.is_empty() {
-            parts.push(format!("takes {}", listed(&self.taken)));
+            parts.push(format!("revokes {}", listed(&self.taken)));
         }
         if !self.granted.is_empty() {
             parts.push(format!("grants {}", listed(&self.granted)));
@@ -110,18 +124,12 @@ impl Say {
         Say { color, waiting: Vec::new(), said: Vec::new() }
     }
 
-    /// A commit was applied; it is enforced once its gateways say so.
-    pub fn announce(&mut self, mut announcement: Announcement) {
-        let Announcement { commit, summary, author, started, read, objects, .. } = &announcement;
-        let took = started.elapsed();
-        let what = announcement.text();
-        let (commit, summary, author) = (self.paint("1", commit), summary, author);
-        self.line(&format!(
-            "{commit} \"{summary}\" by {author}: {what} ({objects} objects, {read} files read, {})",
-            short(took)
-        ));
-        announcement.applied = took;
-        if !announcement.awaited.is_empty() {
+    /// A commit was applied. It is told of once its gateways enforce it, or when they take long.
+    pub fn announce(&mut self, announcement: Announcement) {
+        if announcement.awaited.is_empty() {
+            let took = short(announcement.started.elapsed());
+            self.tell(&announcement, &format!("read in {took}"));
+        } else {
             self.waiting.push(announcement);
         }
     }
@@ -132,29 +140,59 @@ impl Say {
         waiting.retain_mut(|announcement| {
             if announcement.awaited.get(environment).is_some_and(|awaited| *awaited <= serial) {
                 announcement.awaited.remove(environment);
-                if announcement.awaited.is_empty() {
-                    let took = short(announcement.started.elapsed());
-                    let commit = self.paint("1", &announcement.commit);
-                    let enforced = self.paint("32", "enforced");
-                    self.line(&format!("{commit} {enforced} after {took}"));
-                    return false;
-                }
             }
-            true
+            if !announcement.awaited.is_empty() {
+                return true;
+            }
+            let enforced = format!("{} in {}", self.paint("32", "enforced"), short(announcement.started.elapsed()));
+            if announcement.told {
+                self.line(&format!("{}: {enforced}", self.paint("1", &announcement.title)));
+            } else {
+                self.tell(announcement, &enforced);
+            }
+            false
         });
         self.waiting = waiting;
     }
 
-    /// What time or a gateway brought about, without a commit.
-    pub fn quiet(&mut self, delta: &Delta) {
+    /// Tells of what takes long. Returns when there may be something to tell again.
+    pub fn overdue(&mut self) -> Option<Instant> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut next = None;
+        for announcement in waiting.iter_mut().filter(|announcement| !announcement.told) {
+            let due = announcement.started + LONG;
+            if due > Instant::now() {
+                next = Some(next.map_or(due, |next: Instant| next.min(due)));
+                continue;
+            }
+            let names: Vec<String> = announcement.awaited.keys().map(Name::to_string).collect();
+            let waits = format!("not enforced yet: waits for a gateway of Environment {}", names.join(", "));
+            self.tell(announcement, &self.paint("33", &waits));
+            announcement.told = true;
+            announcement.notes.clear();
+        }
+        self.waiting = waiting;
+        next
+    }
+
+    /// What time or a neighbour brought about, without a commit.
+    pub fn unasked(&mut self, delta: &Delta) {
         if delta.removals.is_empty() && delta.puts.is_empty() {
             return;
         }
-        let mut announcement = Announcement::new(None, Instant::now(), 0, 0);
+        let mut announcement = Announcement::unasked();
         announcement.add(delta);
-        self.line(&format!("{} {}", self.paint("1", "by time"), announcement.text()));
-        announcement.commit = "by time".to_owned();
         self.waiting.push(announcement);
+    }
+
+    fn tell(&self, announcement: &Announcement, end: &str) {
+        let Announcement { title, said, read, .. } = announcement;
+        let what = announcement.text();
+        let read = read.as_ref().map(|read| format!(" ({read})")).unwrap_or_default();
+        self.line(&format!("{}{said}: {what}; {end}{read}", self.paint("1", title)));
+        for note in &announcement.notes {
+            self.line(note);
+        }
     }
 
     /// A gateway said no.
@@ -173,12 +211,13 @@ impl Say {
         self.trouble(&format!("{commit} is not taken over: {why}"));
     }
 
-    /// What is wrong that was not wrong before, and what is mended.
+    /// What is wrong that was not wrong before, and what is mended: below the commit that it came with.
     pub fn diagnostics(&mut self, now: &mut Vec<Diagnostic>, all: bool) {
         now.sort();
         now.dedup();
         let mended = self.said.iter().filter(|before| !now.contains(before)).count();
         let new: Vec<&Diagnostic> = now.iter().filter(|diagnostic| all || !self.said.contains(diagnostic)).collect();
+        let mut notes = Vec::new();
         for diagnostic in new.iter().take(20) {
             let place = match &diagnostic.place {
                 Some(place) => format!("{}:{}:{}: ", place.file, place.line, place.column),
@@ -188,18 +227,19 @@ impl Say {
                 Severity::Error => self.paint("31", "error"),
                 Severity::Warning => self.paint("33", "warning"),
             };
-            self.line(&format!("  {place}{level}[{}]: {diagnostic}", diagnostic.code));
+            notes.push(format!("  {place}{level}[{}]: {diagnostic}", diagnostic.code));
         }
         if new.len() > 20 {
-            self.line(&format!("  and {} more: `portico status` lists them", new.len() - 20));
+            notes.push(format!("  and {} more: `portico status` lists them", new.len() - 20));
         }
         if mended > 0 {
-            self.line(&format!(
-                "  {mended} earlier {} mended",
-                if mended == 1 { "problem is" } else { "problems are" }
-            ));
+            notes.push(format!("  {} {} mended", plural(mended, "earlier problem"), if mended == 1 { "is" } else { "are" }));
         }
         self.said = std::mem::take(now);
+        match self.waiting.last_mut().filter(|announcement| !announcement.told) {
+            Some(announcement) => announcement.notes.extend(notes),
+            None => notes.iter().for_each(|note| self.line(note)),
+        }
     }
 
     /// Something that is good to know.
@@ -234,6 +274,10 @@ fn listed(items: &[String]) -> String {
 /// Without what could move the cursor.
 fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(100).collect()
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn short(time: Duration) -> String {
