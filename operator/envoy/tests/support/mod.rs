@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "it is shared by test programs, not published")]
 
 pub mod http;
+pub mod tls;
 pub mod upstream;
 
 use std::collections::HashMap;
@@ -270,6 +271,13 @@ impl World {
     pub async fn admin(&self, path: &str) -> String {
         let Address::Tcp(address) = self.settings.admin else { panic!("a port") };
         http::get(address, path, &[("host", "admin")]).await.body
+    }
+
+    /// Has its administration do something.
+    pub async fn admin_post(&self, path: &str) {
+        let Address::Tcp(address) = self.settings.admin else { panic!("a port") };
+        let answer = http::send(address, "POST", path, &[("host", "admin"), ("content-length", "0")]).await;
+        assert_eq!(answer.status, 200, "{path} {answer:?}");
     }
 
     pub async fn stop(mut self) {

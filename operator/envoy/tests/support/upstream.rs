@@ -41,6 +41,20 @@ impl Upstream {
         Upstream { address, requests }
     }
 
+    /// One that does not speak HTTP.
+    pub async fn babbling() -> Upstream {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut chunk = [0; 16 * 1024];
+                let _ = stream.read(&mut chunk).await;
+                let _ = stream.write_all(b"good morning\r\n\r\n").await;
+            }
+        });
+        Upstream { address, requests: Arc::default() }
+    }
+
     /// How many requests came this far.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::SeqCst)
