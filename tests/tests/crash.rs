@@ -22,28 +22,24 @@ impl Dice {
     }
 }
 
-/// The credentials of `shop` that the tree has: each with a subscription of its own, in one file.
+/// The applications of `shop` that come and go: each with a subscription and a credential, in one file.
 const SLOTS: u64 = 6;
 
 fn slot_file(slot: u64) -> String {
-    format!("teams/shop/web/slot-{slot}.yaml")
+    format!("teams/shop/slots/{slot}.yaml")
 }
 
 fn slot_text(slot: u64, generation: u64) -> String {
     let name = format!("slot-{slot}");
+    let application = files::application().replace("name: web", &format!("name: {name}"));
+    let subscription = files::subscription(&name, "echo-basic").replace("name: web }", &format!("name: {name} }}"));
     let credential = files::credential(&name, &name);
-    format!("{}---\n{credential}  generation: {generation}\n", files::subscription(&name, "echo-basic"))
+    format!("{application}---\n{subscription}---\n{credential}  generation: {generation}\n  overlap: 0s\n")
 }
 
 #[test]
 fn killed_at_any_moment_it_comes_back_to_what_the_commit_says() {
     let scenario = Scenario::new();
-    // One subscription of an application to one plan: the slots differ in their plan.
-    for slot in 0..SLOTS {
-        let plan = files::plan().replace("name: echo-basic", &format!("name: echo-{slot}"));
-        scenario.repo.write(&format!("products/echo/plans/{slot}.yaml"), plan);
-    }
-    scenario.repo.commit("a plan for each slot");
     let mut dice = Dice(0x5eed_0000_0001);
     let mut wanted: BTreeMap<u64, u64> = BTreeMap::new();
     let mut generation = 1;
@@ -61,8 +57,7 @@ fn killed_at_any_moment_it_comes_back_to_what_the_commit_says() {
             } else {
                 generation += 1;
                 wanted.insert(slot, generation);
-                let text = slot_text(slot, generation).replace("name: echo-basic", &format!("name: echo-{slot}"));
-                scenario.repo.write(&slot_file(slot), text);
+                scenario.repo.write(&slot_file(slot), slot_text(slot, generation));
             }
             scenario.repo.commit(&format!("round {round}"));
             thread::sleep(Duration::from_millis(dice.below(20)));

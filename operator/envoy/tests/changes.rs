@@ -197,7 +197,10 @@ async fn one_key_of_many_is_one_shard() {
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    assert!(written.contains("\"application\":\"team/app-19999\"") && written.contains("\"path\":\"/pay/x\""), "{written}");
+    assert!(
+        written.contains("\"application\":\"team/app-19999\"") && written.contains("\"path\":\"/pay/x\""),
+        "{written}"
+    );
     assert!(!written.contains("q=secret"), "{written}");
     for page in pages.iter().chain([&written]) {
         assert!(!page.contains("ptk_") || !page.contains(&stays.expose()[6..]), "a key is shown");

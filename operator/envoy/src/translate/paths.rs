@@ -15,7 +15,6 @@ pub(super) const DISGUISED: &str = r"(?:/[^/]*)*/\.{0,2}(?:;|%3[Bb]).*";
 /// What may stand at the end of a segment and not count.
 const PARAMETERS: &str = "(?:(?:;|%3B)[^/]*)?";
 
-
 /// Matches all that a server might take for `template` below `base`.
 pub(super) fn lenient(base: &str, template: &str) -> String {
     let mut pattern = format!("(?i){}", escape(base.trim_end_matches('/')));

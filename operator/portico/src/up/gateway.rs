@@ -204,6 +204,7 @@ impl Gateway {
             max_connections: 50_000,
         };
         let (running, events) = (self.running.clone(), self.events.clone());
+        let program = settings.binary.display().to_string();
         self.runtime.spawn(async move {
             let supervisor = match Supervisor::start(settings).await {
                 Ok(supervisor) => supervisor,
@@ -221,7 +222,7 @@ impl Gateway {
                         News::Note(format!("Envoy for Environment {environment} runs (process {pid})"))
                     }
                     State::Died { message } => News::Trouble(format!(
-                        "Envoy for Environment {environment} died, and is started again: {message}"
+                        "Envoy for Environment {environment} ({program}) died, and is started again: {message}"
                     )),
                     State::Stopped => break,
                 };

@@ -233,7 +233,11 @@ impl Say {
             notes.push(format!("  and {} more: `portico status` lists them", new.len() - 20));
         }
         if mended > 0 {
-            notes.push(format!("  {} {} mended", plural(mended, "earlier problem"), if mended == 1 { "is" } else { "are" }));
+            notes.push(format!(
+                "  {} {} mended",
+                plural(mended, "earlier problem"),
+                if mended == 1 { "is" } else { "are" }
+            ));
         }
         self.said = std::mem::take(now);
         match self.waiting.last_mut().filter(|announcement| !announcement.told) {
