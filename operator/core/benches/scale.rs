@@ -3,6 +3,7 @@
 #[path = "../tests/support/mod.rs"]
 mod support;
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -19,13 +20,15 @@ fn world(subscriptions: usize) -> Vec<Object> {
     for plan in 0..PLANS {
         let product = plan / 4;
         if plan % 4 == 0 {
-            text.push_str(&format!(
+            let _ = write!(
+                text,
                 "---\nkind: ApiProduct\nmetadata: {{namespace: owner, name: product-{product}}}\nspec: {{title: P, consumers: {{from: All}}, endpoints: [{{environment: {{namespace: platform, name: e}}, hosts: [p{product}.localhost], upstream: {{url: 'http://u'}}}}]}}\n"
-            ));
+            );
         }
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "---\nkind: Plan\nmetadata: {{namespace: owner, name: plan-{plan}}}\nspec: {{title: P, products: [{{name: product-{product}}}], security: {{type: ApiKey}}, limits: [{{requests: 10, per: Second}}]}}\n"
-        ));
+        );
     }
     let mut objects = support::objects(&text);
     let samples = support::objects(

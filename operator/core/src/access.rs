@@ -109,6 +109,9 @@ impl Core {
                     continue;
                 };
                 for product in &grant.plan.products {
+                    if !self.serves(environment, &product.name) {
+                        continue;
+                    }
                     let scopes = grant.scopes.iter().filter(|scope| scope.product == product.name);
                     rows.push(Access {
                         application: client.application.clone(),
@@ -125,6 +128,14 @@ impl Core {
         }
         rows.sort();
         rows
+    }
+
+    /// Whether an environment serves any endpoint of a product.
+    fn serves(&self, environment: &Name, product: &Name) -> bool {
+        (0..self.endpoints.get(product).copied().unwrap_or(0)).any(|index| {
+            let (environment, product) = (environment.clone(), product.clone());
+            self.outputs.contains_key(&OutputKey::Api { environment, product, index })
+        })
     }
 
     /// Why an object is enforced, or why not, step by step; empty if it was never heard of.
@@ -162,10 +173,9 @@ impl Core {
                     text: format!("{key} is for {application}"),
                     object: Some(application),
                 });
-                let team = World::resolve_local(&entry.spec.application, name);
-                let team = self.views.applications.get(&team).and_then(|view| view.team.as_ref());
-                let open =
-                    self.views.plans.get(&plan.name).is_some_and(|view| view.terms.open_to(&name.namespace, team));
+                let application = World::resolve_local(&entry.spec.application, name);
+                let team = self.views.applications.get(&application).and_then(|view| view.team.as_ref());
+                let open = self.views.plans.get(&plan.name).is_some_and(|view| view.terms.open_to(&application, team));
                 let text = if open {
                     format!("it asks for {plan}, which namespace `{}` may subscribe to", name.namespace)
                 } else {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use crate::batch::{Batch, Change, Fact, Spec};
+use crate::batch::{Batch, Change, Fact};
 use crate::delta::{Delta, KeyWish, Output, OutputKey, Put, Removal};
 use crate::key::{Kind, Name, ObjectKey};
 use crate::resolve::{self, Hold, Scene, Views};
@@ -22,6 +22,7 @@ enum Stage {
     Product,
     Plan,
     Application,
+    Approval,
     Candidate,
     Places,
     Subscription,
@@ -29,11 +30,12 @@ enum Stage {
     Api,
 }
 
-const STAGES: [Stage; 9] = [
+const STAGES: [Stage; 10] = [
     Stage::Environment,
     Stage::Product,
     Stage::Plan,
     Stage::Application,
+    Stage::Approval,
     Stage::Candidate,
     Stage::Places,
     Stage::Subscription,
@@ -48,7 +50,9 @@ pub struct Core {
     pub(crate) views: Views,
     pub(crate) outputs: Map<OutputKey, (Output, u64)>,
     /// How many endpoints of a product are or were served.
-    endpoints: Map<Name, u32>,
+    pub(crate) endpoints: Map<Name, u32>,
+    /// How many subscriptions have a place on a plan.
+    pub(crate) holders: Map<Name, usize>,
     pub(crate) gateways: Map<Name, GatewayState>,
     timers: BTreeSet<(Timestamp, Stage, Name)>,
     wakes: Map<(Stage, Name), Timestamp>,
@@ -135,12 +139,8 @@ impl Core {
         match change {
             Change::Put(object) => {
                 let key = object.key();
-                let inline = inline_documents(&object.spec);
                 self.mark_siblings(&key, pass);
                 if self.world.put(object) {
-                    for (version, text) in inline {
-                        self.world.document(&key.name, version, Some(crate::batch::Document::Text(text)));
-                    }
                     self.touch(&key, pass);
                     self.mark_siblings(&key, pass);
                 }
@@ -207,8 +207,12 @@ impl Core {
                 }
             }
             Fact::Refused { environment, objects, message } => {
-                let state = self.gateways.entry(environment).or_default();
+                let state = self.gateways.entry(environment.clone()).or_default();
                 for object in objects {
+                    if object.kind == Kind::Credential {
+                        let (environment, credential) = (environment.clone(), object.name.clone());
+                        concerned(&self.world, &OutputKey::Client { environment, credential }, &mut pass.statuses);
+                    }
                     pass.statuses.insert(object.clone());
                     state.refused.insert(object, message.clone());
                 }
@@ -224,13 +228,18 @@ impl Core {
             Kind::Environment => pass.mark(Stage::Environment, name),
             Kind::ApiProduct => {
                 pass.mark(Stage::Product, name);
+                pass.mark_all(Stage::Plan, self.world.plans_of.of(name));
                 pass.mark(Stage::Api, name);
             }
-            Kind::Plan => pass.mark(Stage::Plan, name),
+            Kind::Plan => {
+                pass.mark(Stage::Plan, name);
+                pass.mark_all(Stage::Approval, self.world.approvals_of_plan.of(name));
+            }
             Kind::Application => pass.mark(Stage::Application, name),
             Kind::Subscription => pass.mark(Stage::Candidate, name),
             Kind::Credential => pass.mark(Stage::Credential, name),
-            Kind::Portal | Kind::Team | Kind::Developer | Kind::Approval => {}
+            Kind::Approval => pass.mark(Stage::Approval, name),
+            Kind::Portal | Kind::Team | Kind::Developer => {}
         }
     }
 
@@ -242,14 +251,19 @@ impl Core {
             Kind::Plan => {
                 if let Some(entry) = world.plans.get(name) {
                     for product in &entry.spec.products {
-                        pass.mark(Stage::Api, &World::resolve_product(product, name));
+                        let product = World::resolve_product(product, name);
+                        pass.mark(Stage::Api, &product);
+                        pass.statuses.insert(product.of(Kind::ApiProduct));
                     }
                 }
             }
             Kind::Team => {
-                let applications =
-                    world.applications.keys().filter(|application| application.namespace == name.namespace);
-                pass.mark_all(Stage::Application, applications);
+                let near = |other: &&Name| other.namespace == name.namespace;
+                for application in world.applications.keys().filter(near) {
+                    pass.mark(Stage::Application, application);
+                    self.mark_answers(application, pass);
+                }
+                pass.mark_all(Stage::Approval, world.approvals.keys().filter(near));
             }
             Kind::Application => {
                 let reference = world.applications.get(name).and_then(|entry| entry.spec.reference_id.as_deref());
@@ -264,6 +278,7 @@ impl Core {
                     pass.mark_all(Stage::Credential, world.credentials_of_application.of(&application));
                     pass.mark_all(Stage::Credential, world.credentials_of_subscription.of(name));
                 }
+                pass.mark_all(Stage::Approval, world.approvals_of_subscription.of(name));
             }
             Kind::Approval => {
                 if let Some(entry) = world.approvals.get(name) {
@@ -275,6 +290,9 @@ impl Core {
             }
             Kind::Credential => {
                 if let Some(entry) = world.credentials.get(name) {
+                    let environment = World::resolve(&entry.spec.environment, name);
+                    let client = OutputKey::Client { environment, credential: name.clone() };
+                    concerned(world, &client, &mut pass.statuses);
                     let (siblings, subject) = match (&entry.spec.subscription, &entry.spec.application) {
                         (Some(subscription), _) => (&world.credentials_of_subscription, subscription),
                         (None, Some(application)) => (&world.credentials_of_application, application),
@@ -291,98 +309,117 @@ impl Core {
         for stage in STAGES {
             for name in std::mem::take(&mut pass.marked[stage as usize]) {
                 pass.recomputed += 1;
-                self.compute(stage, name, pass);
+                self.compute(stage, &name, pass);
             }
         }
     }
 
     /// Computes one node, and marks what depends on it if it came out differently.
-    fn compute(&mut self, stage: Stage, name: Name, pass: &mut Pass) {
+    fn compute(&mut self, stage: Stage, name: &Name, pass: &mut Pass) {
         let scene = Scene { world: &self.world, views: &self.views, now: self.now };
         match stage {
             Stage::Environment => {
-                let view = resolve::environment(scene, &name);
+                let view = resolve::environment(scene, name);
                 let key = OutputKey::Gateway { environment: name.clone() };
                 let gateway = view.as_ref().and_then(|view| view.gateway.clone());
                 pass.outputs.insert(key, gateway.map(|gateway| Output::Gateway(Box::new(gateway))));
-                if replace(&mut self.views.environments, &name, view) {
+                if replace(&mut self.views.environments, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Environment));
-                    for product in self.world.products_in.of(&name) {
+                    for product in self.world.products_in.of(name) {
                         pass.mark(Stage::Product, product);
                         pass.mark(Stage::Api, product);
                     }
-                    pass.mark_all(Stage::Credential, self.world.credentials_in.of(&name));
+                    pass.mark_all(Stage::Credential, self.world.credentials_in.of(name));
                 }
             }
             Stage::Product => {
-                let view = resolve::product(scene, &name);
-                self.alarm(stage, &name, view.as_ref().and_then(|view| view.wake));
-                if replace(&mut self.views.products, &name, view) {
+                let view = resolve::product(scene, name);
+                self.alarm(stage, name, view.as_ref().and_then(|view| view.wake));
+                if replace(&mut self.views.products, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::ApiProduct));
-                    pass.mark_all(Stage::Plan, self.world.plans_of.of(&name));
-                    pass.mark(Stage::Api, &name);
+                    pass.mark_all(Stage::Plan, self.world.plans_of.of(name));
+                    pass.mark(Stage::Api, name);
                 }
             }
             Stage::Plan => {
-                let view = resolve::plan(scene, &name);
-                self.alarm(stage, &name, view.as_ref().and_then(|view| view.wake));
+                let view = resolve::plan(scene, name);
+                self.alarm(stage, name, view.as_ref().and_then(|view| view.wake));
                 let terms = |view: Option<&resolve::PlanView>| view.map(|view| view.terms.clone());
-                let (before, after) = (terms(self.views.plans.get(&name)), terms(view.as_ref()));
-                if replace(&mut self.views.plans, &name, view) {
+                let (before, after) = (terms(self.views.plans.get(name)), terms(view.as_ref()));
+                if replace(&mut self.views.plans, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Plan));
                 }
                 if before != after {
                     for product in before.iter().chain(&after).flat_map(|terms| &terms.products) {
                         pass.mark(Stage::Api, &product.name);
                     }
-                    pass.mark_all(Stage::Candidate, self.world.subscriptions_to_plan.of(&name));
-                    for approval in self.world.approvals_of_plan.of(&name) {
+                    pass.mark_all(Stage::Candidate, self.world.subscriptions_to_plan.of(name));
+                    pass.mark_all(Stage::Approval, self.world.approvals_of_plan.of(name));
+                    for approval in self.world.approvals_of_plan.of(name) {
                         if let Some(entry) = self.world.approvals.get(approval) {
                             pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, approval));
                         }
                     }
-                    pass.mark(Stage::Places, &name);
+                    pass.mark(Stage::Places, name);
                 }
             }
             Stage::Application => {
-                let view = resolve::application(scene, &name);
-                if replace(&mut self.views.applications, &name, view) {
+                let view = resolve::application(scene, name);
+                if replace(&mut self.views.applications, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Application));
-                    pass.mark_all(Stage::Candidate, self.world.subscriptions_of_application.of(&name));
-                    pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(&name));
-                    for subscription in self.world.subscriptions_of_application.of(&name) {
+                    pass.mark_all(Stage::Candidate, self.world.subscriptions_of_application.of(name));
+                    self.mark_answers(name, pass);
+                    pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(name));
+                    for subscription in self.world.subscriptions_of_application.of(name) {
                         pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(subscription));
+                    }
+                }
+            }
+            Stage::Approval => {
+                let view = resolve::approval(scene, name);
+                if replace(&mut self.views.approvals, name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::Approval));
+                    if let Some(entry) = self.world.approvals.get(name) {
+                        pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, name));
                     }
                 }
             }
             Stage::Candidate => self.candidate(name, pass),
             Stage::Places => {
-                let view = resolve::places(scene, &name);
-                let taken =
-                    |places: Option<&resolve::Places>| places.map(|places| places.taken.clone()).unwrap_or_default();
-                let (before, after) = (taken(self.views.places.get(&name)), taken(view.as_ref()));
-                let limited = view.is_some() != self.views.places.contains_key(&name);
-                if replace(&mut self.views.places, &name, view) {
-                    pass.mark_all(Stage::Subscription, before.symmetric_difference(&after));
-                    if limited {
-                        pass.mark_all(Stage::Subscription, self.world.subscriptions_to_plan.of(&name));
+                let view = resolve::places(scene, name);
+                let of = |places: Option<&resolve::Places>| {
+                    places.map_or((None, Set::default()), |places| (Some(places.most), places.taken.clone()))
+                };
+                let (most_before, before) = of(self.views.places.get(name));
+                let (most, after) = of(view.as_ref());
+                replace(&mut self.views.places, name, view);
+                pass.mark_all(Stage::Subscription, before.symmetric_difference(&after));
+                if most != most_before {
+                    pass.mark_all(Stage::Subscription, self.world.subscriptions_to_plan.of(name));
+                    for approval in self.world.approvals_of_plan.of(name) {
+                        if let Some(entry) = self.world.approvals.get(approval) {
+                            pass.mark(Stage::Subscription, &World::resolve(&entry.spec.subscription, approval));
+                        }
                     }
                 }
             }
             Stage::Subscription => {
-                let view = resolve::settle(scene, &name);
-                if replace(&mut self.views.subscriptions, &name, view) {
+                let view = resolve::settle(scene, name);
+                let held = |view: Option<&resolve::SubscriptionView>| view.and_then(|view| view.held().cloned());
+                let plans = [held(self.views.subscriptions.get(name)), held(view.as_ref())];
+                self.count(plans, pass);
+                if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
-                    pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(&name));
-                    if let Some(entry) = self.world.subscriptions.get(&name) {
-                        let application = World::resolve_local(&entry.spec.application, &name);
+                    pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(name));
+                    if let Some(entry) = self.world.subscriptions.get(name) {
+                        let application = World::resolve_local(&entry.spec.application, name);
                         pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(&application));
                     }
                 }
             }
             Stage::Credential => self.credential(name, pass),
             Stage::Api => {
-                let apis = resolve::apis(scene, &name);
+                let apis = resolve::apis(scene, name);
                 let count = apis.iter().map(|(_, index, _)| index + 1).max().unwrap_or(0);
                 let known = self.endpoints.insert(name.clone(), count).unwrap_or(0);
                 let environments: BTreeSet<Name> = self.gateways.keys().cloned().collect();
@@ -399,21 +436,21 @@ impl Core {
                     pass.outputs.insert(key, Some(Output::Api(Box::new(api))));
                 }
                 if count == 0 {
-                    self.endpoints.remove(&name);
+                    self.endpoints.remove(name);
                 }
             }
         }
     }
 
-    fn candidate(&mut self, name: Name, pass: &mut Pass) {
+    fn candidate(&mut self, name: &Name, pass: &mut Pass) {
         let scene = Scene { world: &self.world, views: &self.views, now: self.now };
-        let view = resolve::candidate(scene, &name);
-        self.alarm(Stage::Candidate, &name, view.as_ref().and_then(|view| view.wake));
+        let view = resolve::candidate(scene, name);
+        self.alarm(Stage::Candidate, name, view.as_ref().and_then(|view| view.wake));
         let plan = |view: Option<&resolve::Candidate>| {
             view.and_then(|view| view.grant.as_ref()).map(|grant| grant.plan.name.clone())
         };
-        let plans = [plan(self.views.candidates.get(&name)), plan(view.as_ref())];
-        if !replace(&mut self.views.candidates, &name, view) {
+        let plans = [plan(self.views.candidates.get(name)), plan(view.as_ref())];
+        if !replace(&mut self.views.candidates, name, view) {
             return;
         }
         for plan in plans.iter().flatten() {
@@ -422,26 +459,61 @@ impl Core {
                 pass.mark(Stage::Places, plan);
             }
         }
-        pass.mark(Stage::Subscription, &name);
-        if let Some(entry) = self.world.subscriptions.get(&name) {
-            let application = World::resolve_local(&entry.spec.application, &name);
+        pass.mark(Stage::Subscription, name);
+        if let Some(entry) = self.world.subscriptions.get(name) {
+            let application = World::resolve_local(&entry.spec.application, name);
             self.mark_rivals(&application, pass);
         }
     }
 
-    /// Subscriptions of one application compete for its products.
+    /// Subscriptions of one application compete for its products, and one that loses needs no place.
     fn mark_rivals(&self, application: &Name, pass: &mut Pass) {
-        if self.world.subscriptions_of_application.count(application) > 1 {
-            pass.mark_all(Stage::Subscription, self.world.subscriptions_of_application.of(application));
+        if self.world.subscriptions_of_application.count(application) < 2 {
+            return;
+        }
+        for sibling in self.world.subscriptions_of_application.of(application) {
+            pass.mark(Stage::Subscription, sibling);
+            let grant = self.views.candidates.get(sibling).and_then(|candidate| candidate.grant.as_ref());
+            if let Some(grant) = grant.filter(|grant| grant.plan.max_subscriptions.is_some()) {
+                pass.mark(Stage::Places, &grant.plan.name);
+            }
         }
     }
 
-    fn credential(&mut self, name: Name, pass: &mut Pass) {
-        let scene = Scene { world: &self.world, views: &self.views, now: self.now };
-        let view = resolve::credential(scene, &name);
-        self.alarm(Stage::Credential, &name, view.as_ref().and_then(|view| view.wake));
+    /// What may be said to an application's subscriptions depends on whose it is.
+    fn mark_answers(&self, application: &Name, pass: &mut Pass) {
+        for subscription in self.world.subscriptions_of_application.of(application) {
+            pass.mark_all(Stage::Approval, self.world.approvals_of_subscription.of(subscription));
+        }
+    }
 
-        let environment = self.world.credentials.get(&name).map(|entry| World::resolve(&entry.spec.environment, &name));
+    /// Keeps count of a plan's subscriptions: one went from a plan to another.
+    fn count(&mut self, [before, after]: [Option<Name>; 2], pass: &mut Pass) {
+        if before == after {
+            return;
+        }
+        for plan in before.iter().chain(&after) {
+            pass.statuses.insert(plan.clone().of(Kind::Plan));
+        }
+        if let Some(plan) = before
+            && let Some(count) = self.holders.get_mut(&plan)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.holders.remove(&plan);
+            }
+        }
+        if let Some(plan) = after {
+            *self.holders.entry(plan).or_default() += 1;
+        }
+    }
+
+    fn credential(&mut self, name: &Name, pass: &mut Pass) {
+        let scene = Scene { world: &self.world, views: &self.views, now: self.now };
+        let view = resolve::credential(scene, name);
+        self.alarm(Stage::Credential, name, view.as_ref().and_then(|view| view.wake));
+
+        let environment = self.world.credentials.get(name).map(|entry| World::resolve(&entry.spec.environment, name));
         let served = environment
             .filter(|environment| self.views.environments.get(environment).is_some_and(|view| view.gateway.is_some()));
         let client =
@@ -457,7 +529,7 @@ impl Core {
             pass.outputs.insert(key, Some(Output::Client(client.clone())));
         }
 
-        let made: Vec<i64> = self.world.made.get(&name).into_iter().flatten().map(|made| made.generation).collect();
+        let made: Vec<i64> = self.world.made.get(name).into_iter().flatten().map(|made| made.generation).collect();
         let unreadable = self.world.findings.contains_key(&name.clone().of(Kind::Credential));
         let wanted = match &view {
             Some(view) if view.hold != Hold::Gone => view.generations.clone(),
@@ -468,12 +540,12 @@ impl Core {
         if wanted != made {
             pass.keys.push(KeyWish { credential: name.clone(), generations: wanted });
         }
-        if replace(&mut self.views.credentials, &name, view) {
+        if replace(&mut self.views.credentials, name, view) {
             pass.statuses.insert(name.clone().of(Kind::Credential));
             if let Some(subscription) =
-                self.world.credentials.get(&name).and_then(|entry| entry.spec.subscription.as_ref())
+                self.world.credentials.get(name).and_then(|entry| entry.spec.subscription.as_ref())
             {
-                pass.statuses.insert(World::resolve_local(subscription, &name).of(Kind::Subscription));
+                pass.statuses.insert(World::resolve_local(subscription, name).of(Kind::Subscription));
             }
         }
     }
@@ -585,15 +657,6 @@ fn takes_only(before: &Output, after: &Output) -> bool {
         && after.generations.iter().all(|generation| before.generations.contains(generation))
         && after.plans.iter().all(|plan| before.plans.contains(plan))
         && after.scopes.iter().all(|scope| before.scopes.contains(scope))
-}
-
-fn inline_documents(spec: &Spec) -> Vec<(String, std::sync::Arc<str>)> {
-    let Spec::ApiProduct(product) = spec else { return Vec::new() };
-    let inline = product
-        .versions
-        .iter()
-        .filter_map(|version| Some((version.name.clone(), version.openapi.as_ref()?.inline.as_deref()?.into())));
-    inline.collect()
 }
 
 /// Puts or removes a view, and answers whether that changed anything.

@@ -1,7 +1,7 @@
 //! What the core says of each object.
 
 use jiff::Timestamp;
-use portico_crds::{Phase, SubscriptionStage};
+use portico_crds::{Decision, Phase, SubscriptionStage};
 use serde::Serialize;
 
 use crate::core::{Core, source};
@@ -73,7 +73,7 @@ pub enum Detail {
     /// A plan.
     #[serde(rename_all = "camelCase")]
     Plan {
-        /// Subscriptions that hold it.
+        /// Subscriptions that have a place on it, suspended ones included.
         subscriptions: usize,
     },
     /// A product.
@@ -130,23 +130,34 @@ impl Core {
         }
         match unresolved {
             Some(problem) => condition("ResolvedRefs", false, "NotFound", &problem.to_string()),
+            // What does not read refers to nothing that one could tell.
+            None if !self.world.has(key) => {}
             None => condition("ResolvedRefs", true, "Resolved", "all it refers to is there"),
         }
         let mut waiting = None;
         if key.kind == Kind::Subscription
             && let Some(view) = self.views.subscriptions.get(&key.name)
         {
-            let text = view.waiting.as_deref().unwrap_or("as asked");
-            match view.phase {
-                Phase::Pending => condition("Approved", false, "Pending", text),
-                Phase::Rejected => condition("Approved", false, "Rejected", text),
-                _ => condition("Approved", true, "Granted", text),
+            let reason = match (view.phase, view.against) {
+                (Phase::Active | Phase::PendingCancellation | Phase::Pending, Some(Decision::Denied)) => "Rejected",
+                (Phase::Active | Phase::PendingCancellation | Phase::Pending, Some(Decision::ChangesRequested)) => {
+                    "ChangesRequested"
+                }
+                (Phase::Active | Phase::PendingCancellation, _) => "Pending",
+                (phase, _) => phase_reason(phase),
+            };
+            let over = matches!(view.phase, Phase::Cancelled | Phase::Expired);
+            match (&view.grant, view.waiting.as_deref()) {
+                (Some(_), text) if over => condition("Approved", true, "Granted", text.unwrap_or("as asked")),
+                (Some(_), None) => condition("Approved", true, "Granted", "as asked"),
+                (_, text) => condition("Approved", false, reason, text.unwrap_or(reason)),
             }
-            if view.in_force().is_none() {
-                waiting = Some((
-                    phase_reason(view.phase),
-                    view.waiting.as_deref().unwrap_or(phase_reason(view.phase)).to_owned(),
-                ));
+            let text = match view.phase {
+                Phase::Suspended => Some("it is suspended; its keys are kept, and work again without `suspend`"),
+                _ => view.waiting.as_deref(),
+            };
+            if view.in_force().is_none() || text.is_some() {
+                waiting = Some((reason, text.unwrap_or(reason).to_owned()));
             }
         }
         let programmed = self.programmed(key);
@@ -171,14 +182,18 @@ impl Core {
             condition("Ready", false, "Refused", message);
             condition("Stalled", true, "Refused", message);
         } else if let Some((reason, text)) = waiting {
+            // Pending: somebody else will say or do something. Else it stays as it is until its own file says otherwise.
             condition("Ready", false, reason, &text);
-            condition("Reconciling", true, reason, &text);
+            condition(if reason == "Pending" { "Reconciling" } else { "Stalled" }, true, reason, &text);
         } else if let Some(Programmed::Waiting(_)) = &programmed {
             condition("Ready", false, "Programming", "waits for its gateway");
             condition("Reconciling", true, "Programming", "waits for its gateway");
         } else if let (Kind::Credential, Some(Programmed::Nothing(why))) = (key.kind, &programmed) {
+            let rests = self.views.credentials.get(&key.name).is_some_and(|view| view.rests);
             condition("Ready", false, "Idle", why);
-            condition("Reconciling", true, "Idle", why);
+            condition(if rests { "Stalled" } else { "Reconciling" }, true, "Idle", why);
+        } else if let Some(Programmed::Nothing(why)) = &programmed {
+            condition("Ready", true, "Ready", why);
         } else {
             condition("Ready", true, "Ready", "all is as it should be");
         }
@@ -195,7 +210,8 @@ impl Core {
             Kind::Application => self.views.applications.get(name).map(|view| &view.problems),
             Kind::Subscription => self.views.subscriptions.get(name).map(|view| &view.problems),
             Kind::Credential => self.views.credentials.get(name).map(|view| &view.problems),
-            Kind::Portal | Kind::Team | Kind::Developer | Kind::Approval => None,
+            Kind::Approval => self.views.approvals.get(name).map(|view| &view.problems),
+            Kind::Portal | Kind::Team | Kind::Developer => None,
         };
         self.world.findings.get(key).into_iter().chain(own).flatten()
     }
@@ -243,17 +259,7 @@ impl Core {
                     expires_at: entry.spec.expires_at.map(|at| *at),
                 }
             }
-            Kind::Plan => Detail::Plan {
-                subscriptions: self
-                    .world
-                    .subscriptions_to_plan
-                    .of(name)
-                    .filter(|subscription| {
-                        let view = self.views.subscriptions.get(*subscription);
-                        view.and_then(|view| view.grant.as_ref()).is_some_and(|grant| grant.plan.name == *name)
-                    })
-                    .count(),
-            },
+            Kind::Plan => Detail::Plan { subscriptions: self.holders.get(name).copied().unwrap_or(0) },
             Kind::ApiProduct => Detail::ApiProduct { plans: self.world.plans_of.count(name) },
             _ => return None,
         })

@@ -22,7 +22,7 @@ pub(crate) struct Referrers<K> {
 #[derive(Clone, Debug)]
 enum Names {
     One(Name),
-    Many(Box<BTreeSet<Name>>),
+    Many(BTreeSet<Name>),
 }
 
 impl<K> Default for Referrers<K> {
@@ -41,7 +41,7 @@ impl<K: Eq + Hash> Referrers<K> {
                 Names::One(one) if *one == name => {}
                 Names::One(one) => {
                     let both = BTreeSet::from([one.clone(), name]);
-                    entry.insert(Names::Many(Box::new(both)));
+                    entry.insert(Names::Many(both));
                 }
                 Names::Many(many) => {
                     many.insert(name);

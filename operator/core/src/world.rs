@@ -1,5 +1,6 @@
 //! Desired state and facts as they stand, with what refers to what.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -23,6 +24,9 @@ pub(crate) struct Entry<S> {
 }
 
 pub(crate) type Table<S> = Map<Name, Entry<S>>;
+
+/// Operations by version.
+type Documents = BTreeMap<String, Result<Operations, String>>;
 
 /// A key that the secret store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +53,10 @@ pub(crate) struct World {
 
     /// What is wrong with the text of an object, as its front end sees it.
     pub(crate) findings: Map<ObjectKey, Vec<Diagnostic>>,
-    /// Parsed OpenAPI documents, or why there is none, by product and version.
-    pub(crate) documents: Map<(Name, String), Result<Operations, String>>,
+    /// Parsed OpenAPI documents that front ends found, or why there is none, by product and version.
+    documents: Map<Name, Documents>,
+    /// Those that stand in the products themselves.
+    inline: Map<Name, Documents>,
     /// What the secret store has, oldest generation first.
     pub(crate) made: Map<Name, Vec<Made>>,
 
@@ -93,7 +99,17 @@ impl World {
         match spec {
             Spec::Portal(spec) => self.put_in(|world| &mut world.portals, name, spec, created, generation),
             Spec::Environment(spec) => self.put_in(|world| &mut world.environments, name, spec, created, generation),
-            Spec::ApiProduct(spec) => self.put_in(|world| &mut world.products, name, spec, created, generation),
+            Spec::ApiProduct(spec) => {
+                let inline = inline(&spec);
+                let new = self.put_in(|world| &mut world.products, name.clone(), spec, created, generation);
+                if new && inline.is_empty() {
+                    self.inline.remove(&name);
+                } else if new {
+                    let read = |(version, text): (String, String)| (version, openapi::parse(&text));
+                    self.inline.insert(name, inline.into_iter().map(read).collect());
+                }
+                new
+            }
             Spec::Plan(spec) => self.put_in(|world| &mut world.plans, name, spec, created, generation),
             Spec::Team(spec) => self.put_in(|world| &mut world.teams, name, spec, created, generation),
             Spec::Developer(spec) => self.put_in(|world| &mut world.developers, name, spec, created, generation),
@@ -132,7 +148,10 @@ impl World {
         match key.kind {
             Kind::Portal => self.remove_from(|world| &mut world.portals, name),
             Kind::Environment => self.remove_from(|world| &mut world.environments, name),
-            Kind::ApiProduct => self.remove_from(|world| &mut world.products, name),
+            Kind::ApiProduct => {
+                self.inline.remove(name);
+                self.remove_from(|world| &mut world.products, name)
+            }
             Kind::Plan => self.remove_from(|world| &mut world.plans, name),
             Kind::Team => self.remove_from(|world| &mut world.teams, name),
             Kind::Developer => self.remove_from(|world| &mut world.developers, name),
@@ -164,12 +183,26 @@ impl World {
 
     /// Takes in a product's document, or forgets it.
     pub(crate) fn document(&mut self, product: &Name, version: String, document: Option<Document>) {
-        let key = (product.clone(), version);
-        match document {
-            Some(Document::Text(text)) => self.documents.insert(key, openapi::parse(&text)),
-            Some(Document::Unreadable(why)) => self.documents.insert(key, Err(why)),
-            None => self.documents.remove(&key),
+        let read = match document {
+            Some(Document::Text(text)) => openapi::parse(&text),
+            Some(Document::Unreadable(why)) => Err(why),
+            None => {
+                if let Some(versions) = self.documents.get_mut(product) {
+                    versions.remove(&version);
+                    if versions.is_empty() {
+                        self.documents.remove(product);
+                    }
+                }
+                return;
+            }
         };
+        self.documents.entry(product.clone()).or_default().insert(version, read);
+    }
+
+    /// What a version's document describes, or why that is not known; `None` if it has none.
+    pub(crate) fn operations(&self, product: &Name, version: &str) -> Option<&Result<Operations, String>> {
+        let inline = self.inline.get(product).and_then(|versions| versions.get(version));
+        inline.or_else(|| self.documents.get(product)?.get(version))
     }
 
     /// Whether the object is there.
@@ -260,6 +293,16 @@ impl World {
     pub(crate) fn resolve_local(reference: &LocalRef, from: &Name) -> Name {
         Name { namespace: from.namespace.clone(), name: reference.name.as_str().into() }
     }
+}
+
+/// The documents that stand in a product, by version.
+fn inline(product: &ApiProductSpec) -> Vec<(String, String)> {
+    let versions = product.versions.iter();
+    let inline = versions.filter_map(|version| {
+        let text = version.openapi.as_ref()?.inline.as_deref()?;
+        Some((version.name.clone(), text.to_owned()))
+    });
+    inline.collect()
 }
 
 #[derive(PartialEq)]

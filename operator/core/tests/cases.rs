@@ -1,13 +1,20 @@
-//! Golden cases: each folder of `tests/cases` is a story of desired states, `1.yaml`, `2.yaml` and on, and `out.txt` says
-//! what the core made of each step. `UPDATE=1` writes them anew. A file may begin with `# now: <time>`.
+//! Golden cases: each folder of `tests/cases` is a story. `base.yaml`, if there is one, stands from the beginning and in
+//! every step. `1.yaml`, `2.yaml` and on are the rest of the desired state, step by step: what a step leaves out is gone,
+//! and an object that is in both is as the step says.
+//! `out.txt` says what the core made of each step; `UPDATE=1` writes it anew.
+//!
+//! A step may begin with `# now: <time>`; stories begin on 2026-01-01. An object with the annotation `broken` is one whose
+//! file does not read, with what its front end says of that.
 
 mod support;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
 use portico_core::batch::{Change, Object};
+use portico_core::diagnostic::Diagnostic;
 use portico_core::key::ObjectKey;
 
 #[test]
@@ -36,22 +43,69 @@ fn cases() {
 
 fn story(folder: &Path) -> String {
     let mut world = support::World::new("2026-01-01T00:00:00Z".parse().expect("time"));
-    let mut before: BTreeMap<ObjectKey, Object> = BTreeMap::new();
+    let mut memory = support::Memory::default();
+    let base = fs::read_to_string(folder.join("base.yaml")).unwrap_or_default();
+    let mut before = State::default();
     let mut told = String::new();
-    for step in 1.. {
-        let Ok(text) = fs::read_to_string(folder.join(format!("{step}.yaml"))) else { break };
+    for step in 0.. {
+        let text = match fs::read_to_string(folder.join(format!("{step}.yaml"))) {
+            Ok(text) => text,
+            Err(_) if step == 0 => String::new(),
+            Err(_) => break,
+        };
         if let Some(now) = text.strip_prefix("# now: ").and_then(|rest| rest.lines().next()) {
             world.now = now.trim().parse().expect("a time");
         }
-        let after: BTreeMap<ObjectKey, Object> =
-            support::objects(&text).into_iter().map(|object| (object.key(), object)).collect();
-        let removed = before.keys().filter(|key| !after.contains_key(*key)).cloned().map(Change::Remove);
-        let put = after.values().filter(|object| before.get(&object.key()) != Some(object)).cloned().map(Change::Put);
-        let deltas = world.apply(removed.chain(put).collect());
-        told.push_str(&format!("=== step {step}\n{}", support::tell(&deltas, &world.core)));
-        let afresh = world.afresh(after.values().cloned());
+        let after = state(&[&base, &text], &before);
+        let removed =
+            before.objects.keys().filter(|key| !after.objects.contains_key(*key)).cloned().map(Change::Remove);
+        let changed = after.objects.values().filter(|object| before.objects.get(&object.key()) != Some(object));
+        let mended = before.broken.keys().map(|key| Change::Findings(key.clone(), Vec::new()));
+        let changes = removed.chain(changed.cloned().map(Change::Put)).chain(mended).chain(after.findings());
+        let deltas = world.apply(changes.collect());
+        let text = memory.tell(&deltas, &world.core);
+        if step > 0 {
+            let _ = write!(told, "=== step {step}, {}\n{text}", world.now);
+        }
+        let mut afresh = world.afresh(after.objects.values().cloned());
+        afresh.apply(after.findings().collect());
         assert_eq!(support::dump(&world.core), support::dump(&afresh.core), "step {step} of {}", folder.display());
         before = after;
     }
     told
+}
+
+/// Desired state, as a front end has it.
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<ObjectKey, Object>,
+    broken: BTreeMap<ObjectKey, String>,
+}
+
+impl State {
+    fn findings(&self) -> impl Iterator<Item = Change> {
+        self.broken.iter().map(|(key, message)| {
+            let finding = Diagnostic::error("syntax", key, "", message);
+            Change::Findings(key.clone(), vec![finding])
+        })
+    }
+}
+
+/// What files say. An object whose file does not read says what it said before.
+fn state(texts: &[&str], before: &State) -> State {
+    let mut state = State::default();
+    for document in texts.iter().flat_map(|text| support::documents(text)) {
+        let object = support::object(&document);
+        let key = object.key();
+        match document["metadata"]["annotations"]["broken"].as_str() {
+            None => _ = state.objects.insert(key, object),
+            Some(message) => {
+                if let Some(object) = before.objects.get(&key) {
+                    state.objects.insert(key.clone(), object.clone());
+                }
+                state.broken.insert(key, message.to_owned());
+            }
+        }
+    }
+    state
 }

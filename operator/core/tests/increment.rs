@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use portico_core::batch::{Batch, Change, Document, Object};
+use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, ObjectKey};
 use proptest::prelude::*;
 
@@ -13,6 +14,11 @@ const START: i64 = 1_767_225_600;
 
 fn pick(options: &'static [&'static str]) -> impl Strategy<Value = &'static str> {
     prop::sample::select(options)
+}
+
+/// Up to three of these lines.
+fn some(options: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::sample::subsequence(options, 0..=options.len().min(3)).prop_map(|lines| lines.concat())
 }
 
 fn namespace() -> impl Strategy<Value = &'static str> {
@@ -35,32 +41,45 @@ fn stage() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+fn version() -> impl Strategy<Value = &'static str> {
+    pick(&[
+        "",
+        "",
+        ", openapi: {inline: 'openapi: 3.1.0\n\n\n\npaths: {/x: {get: {operationId: get}}}'}",
+        ", openapi: {inline: 'openapi: [3.1'}",
+        ", lifecycle: {stage: Deprecated, sunsetAt: '2026-01-01T00:03:30Z'}",
+    ])
+}
+
 /// An object of a small world in which everything is near everything else.
 fn object() -> impl Strategy<Value = String> {
     prop_oneof![
         1 => (namespace(), pick(&["Sandbox", "Production"]), pick(&["envoy: {listeners: [{name: http, port: 80}]}", "kong: {gateway: {name: k}}"]))
             .prop_map(|(ns, stage, gateway)| format!("{}  stage: {stage}\n  gateway: {{{gateway}}}\n", head("Environment", ns, "e", 0))),
-        3 => (namespace(), pick(&["m", "n"]), stage(), pick(&["from: All", "from: Same", "from: Selected, namespaces: [b]"]), namespace(), pick(&["Active", "Optional", "Restricted"]), pick(&["Public", "Teams, teams: [{name: t, namespace: b}]"]))
-            .prop_map(|(ns, name, stage, consumers, env, mode, audience)| format!(
-                "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  consumers: {{{consumers}}}\n  visibility: {{audience: {audience}}}\n  scopes: [{{name: read, mode: {mode}, operations: [get]}}]\n  versions: [{{name: v1}}]\n  endpoints: [{{environment: {{namespace: {env}, name: e}}, upstream: {{url: 'http://u'}}}}]\n",
+        3 => (namespace(), pick(&["m", "n"]), stage(), pick(&["from: All", "from: All", "from: Same", "from: Selected, namespaces: [b]"]), namespace(), pick(&["Active", "Optional", "Restricted"]), pick(&["Public", "Public", "Teams, teams: [{name: t, namespace: b}]", "Teams, groups: [g]"]), version())
+            .prop_map(|(ns, name, stage, consumers, env, mode, audience, version)| format!(
+                "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  consumers: {{{consumers}}}\n  visibility: {{audience: {audience}}}\n  scopes: [{{name: read, mode: {mode}, operations: [get]}}]\n  versions: [{{name: v1{version}}}]\n  endpoints: [{{environment: {{namespace: {env}, name: e}}, upstream: {{url: 'http://u'}}}}]\n",
                 head("ApiProduct", ns, name, 0))),
-        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual"]), pick(&["", "  maxSubscriptions: 1\n", "  maxSubscriptions: 0\n", "  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m}\n"]), pick(&["ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
+        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual", "Manual", "Manual, approvers: [{kind: Team, name: t}]"]), (pick(&["", "", "  maxSubscriptions: 1\n", "  maxSubscriptions: 2\n", "  maxSubscriptions: 0\n"]), some(&["  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m}\n", "  customFor: {namespace: b, name: x}\n"])).prop_map(|(one, more)| format!("{one}{more}")), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
             .prop_map(|(ns, name, stage, product_ns, product, approval, extra, security, requests)| format!(
-                "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  products: [{{namespace: {product_ns}, name: {product}}}, {{name: m}}]\n  security: {{type: {security}}}\n  approval: {{mode: {approval}}}\n  limits: [{{requests: {requests}, per: Minute}}, {{requests: 1, per: Second, operations: [get]}}]\n{extra}",
+                "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  products: [{{namespace: {product_ns}, name: {product}}}, {{name: m, operations: [get]}}]\n  security: {{type: {security}}}\n  approval: {{mode: {approval}}}\n  limits: [{{requests: {requests}, per: Minute}}, {{requests: 1, per: Second, operations: [get]}}]\n{extra}",
                 head("Plan", ns, name, 0))),
-        2 => (namespace(), pick(&["x", "y"]), pick(&["", "  referenceId: r\n", "  team: {name: t}\n"]), pick(&["ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
+        2 => (namespace(), pick(&["x", "y"]), some(&["  referenceId: r\n", "  team: {name: t}\n"]), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
             .prop_map(|(ns, name, extra, authentication, age)| format!("{}  title: T\n  authentication: {authentication}\n{extra}", head("Application", ns, name, age))),
-        1 => namespace().prop_map(|ns| format!("{}  title: T\n", head("Team", ns, "t", 0))),
-        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), pick(&["", "  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n"]), 0..8u8)
+        2 => (namespace(), pick(&["", "{mail: me@x}"])).prop_map(|(ns, member)| format!("{}  title: T\n  members: [{member}]\n", head("Team", ns, "t", 0))),
+        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), some(&["  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n"]), 0..8u8)
             .prop_map(|(ns, name, application, plan_ns, plan, extra, age)| format!(
                 "{}  application: {{name: {application}}}\n  plan: {{namespace: {plan_ns}, name: {plan}}}\n{extra}",
                 head("Subscription", ns, name, age))),
-        3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted", "Granted", "Denied", "ChangesRequested"]), 0..3u8)
-            .prop_map(|(ns, name, sub_ns, sub, plan, decision, age)| {
-                let rest = if decision == "Granted" { format!("grant: {{plan: {{name: {plan}}}, scopes: [read]}}") } else { "reason: no".to_owned() };
-                format!("{}  subscription: {{namespace: {sub_ns}, name: {sub}}}\n  decision: {decision}\n  {rest}\n", head("Approval", ns, name, age))
+        3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted, stage: Production", "Granted, stage: Sandbox", "Granted, stage: Production", "Denied", "ChangesRequested"]), pick(&["", "  by: me@x\n"]), 0..3u8)
+            .prop_map(|(ns, name, sub_ns, sub, plan, decision, by, age)| {
+                let (decision, rest) = match decision.split_once(", ") {
+                    Some((decision, stage)) => (decision, format!("grant: {{plan: {{name: {plan}}}, scopes: [read], {stage}}}")),
+                    None => (decision, "reason: no".to_owned()),
+                };
+                format!("{}  subscription: {{namespace: {sub_ns}, name: {sub}}}\n  decision: {decision}\n  {rest}\n{by}", head("Approval", ns, name, age))
             }),
-        5 => (namespace(), pick(&["c", "d", "k"]), pick(&["subscription: {name: s}", "subscription: {name: r}", "application: {name: x}"]), namespace(), 1..3i64, pick(&["", "  disabled: true\n", "  expiresAt: '2026-01-01T00:04:00Z'\n", "  overlap: 0s\n"]), 0..3u8)
+        5 => (namespace(), pick(&["c", "d", "k"]), pick(&["subscription: {name: s}", "subscription: {name: r}", "application: {name: x}"]), namespace(), 1..3i64, some(&["  disabled: true\n", "  expiresAt: '2026-01-01T00:04:00Z'\n", "  overlap: 0s\n"]), 0..3u8)
             .prop_map(|(ns, name, subject, env, generation, extra, age)| format!(
                 "{}  {subject}\n  environment: {{namespace: {env}, name: e}}\n  generation: {generation}\n{extra}",
                 head("Credential", ns, name, age))),
@@ -96,7 +115,8 @@ const SEED: &str = "
 enum Event {
     Put(String),
     Remove(prop::sample::Index),
-    Document(&'static str, bool),
+    Document(&'static str, Option<&'static str>),
+    Finding(prop::sample::Index, bool),
     Wait(u16),
 }
 
@@ -104,19 +124,27 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         12 => object().prop_map(Event::Put),
         3 => any::<prop::sample::Index>().prop_map(Event::Remove),
-        1 => (namespace(), any::<bool>()).prop_map(|(ns, there)| Event::Document(ns, there)),
+        1 => (namespace(), prop::option::of(pick(&["openapi: 3.1.0\npaths: {/x: {get: {operationId: get}}}", "hello"])))
+            .prop_map(|(ns, text)| Event::Document(ns, text)),
+        1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(index, there)| Event::Finding(index, there)),
         1 => (1..120u16).prop_map(Event::Wait),
     ]
 }
 
+/// How many worlds; `PROPTEST_CASES` says otherwise.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(1000)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn increment_is_rebuild(batches in prop::collection::vec(prop::collection::vec(event(), 1..5), 1..40)) {
         let mut world = support::World::new(Timestamp::from_second(START).expect("in range"));
         let mut objects: BTreeMap<ObjectKey, Object> = BTreeMap::new();
         let mut documents = BTreeMap::new();
+        let mut findings = BTreeMap::new();
         for object in support::objects(SEED) {
             objects.insert(object.key(), object.clone());
             world.apply(vec![Change::Put(object)]);
@@ -137,23 +165,33 @@ proptest! {
                         objects.remove(&key);
                         changes.push(Change::Remove(key));
                     }
-                    Event::Remove(_) => {}
-                    Event::Document(ns, there) => {
+                    Event::Document(ns, text) => {
                         let product = ObjectKey::new(Kind::ApiProduct, ns, "m").name;
-                        let text = "openapi: 3.1.0\npaths: {/x: {get: {operationId: get}}}";
-                        let document = there.then(|| Document::Text(text.into()));
+                        let document = text.map(|text| Document::Text(text.into()));
                         documents.insert(product.clone(), document.clone());
                         changes.push(Change::Document { product, version: "v1".into(), document });
                     }
+                    Event::Finding(index, there) if !objects.is_empty() => {
+                        // As front ends do: what is said about an object that goes is taken back.
+                        let key = objects.keys().nth(index.index(objects.len())).expect("there").clone();
+                        let said = there.then(|| Diagnostic::error("unknown-field", &key, "spec.x", "there is no such field"));
+                        findings.insert(key.clone(), said.iter().cloned().collect::<Vec<_>>());
+                        changes.push(Change::Findings(key, said.into_iter().collect()));
+                    }
+                    Event::Remove(_) | Event::Finding(..) => {}
                     Event::Wait(seconds) => world.now += jiff::SignedDuration::from_secs(i64::from(seconds)),
                 }
             }
             world.apply(changes);
         }
         let mut afresh = world.afresh(objects.into_values());
-        let changes = documents.into_iter().map(|(product, document)| Change::Document { product, version: "v1".into(), document }).collect();
-        afresh.apply(changes);
+        let documents = documents.into_iter().map(|(product, document)| Change::Document { product, version: "v1".into(), document });
+        let findings = findings.into_iter().map(|(key, said)| Change::Findings(key, said));
+        afresh.apply(documents.chain(findings).collect());
         prop_assert_eq!(support::dump(&world.core), support::dump(&afresh.core));
+        for key in world.core.objects() {
+            prop_assert_eq!(world.told.get(&key).cloned(), world.core.status(&key), "a change of {} was not told", key);
+        }
 
         let again = world.core.apply(Batch { now: world.now, changes: Vec::new(), facts: Vec::new() });
         prop_assert!(again.puts.is_empty() && again.removals.is_empty() && again.keys.is_empty() && again.statuses.is_empty());

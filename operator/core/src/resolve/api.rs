@@ -45,7 +45,7 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
     let deprecated =
         own.into_iter().chain([&spec.lifecycle]).find(|lifecycle| lifecycle.stage == LifecycleStage::Deprecated);
     let none = Operations::default();
-    let operations = scene.world.documents.get(&(name.clone(), version.to_owned()));
+    let operations = scene.world.operations(name, version);
     let operations = operations.and_then(|read| read.as_ref().ok()).unwrap_or(&none);
 
     let plans = scene.world.plans_of.of(name).filter_map(|plan| {
@@ -158,10 +158,7 @@ pub(super) fn unknown_operation(
     Diagnostic::error("unknown-operation", key, path, message).help(help)
 }
 
-fn documents<'a>(scene: Scene<'a>, product: &Name) -> impl Iterator<Item = &'a Operations> {
+fn documents<'a>(scene: Scene<'a>, product: &'a Name) -> impl Iterator<Item = &'a Operations> {
     let versions = scene.world.products.get(product).map(|entry| entry.spec.versions.as_slice()).unwrap_or_default();
-    versions.iter().filter_map({
-        let product = product.clone();
-        move |version| scene.world.documents.get(&(product.clone(), version.name.clone()))?.as_ref().ok()
-    })
+    versions.iter().filter_map(|version| scene.world.operations(product, &version.name)?.as_ref().ok())
 }

@@ -1,17 +1,15 @@
 //! Credentials: what a key opens, and which of its generations are good.
 
 use jiff::Timestamp;
-use portico_crds::{CredentialSpec, Security, Span, Stage, SubscriptionStage};
+use portico_crds::{CredentialSpec, Phase, Security, Span, Stage, SubscriptionStage};
 
+use super::plan::PlanTerms;
 use super::subscription::{Grant, SubscriptionView};
 use super::{Scene, after, sooner};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::{Client, GrantedScope};
 use crate::key::{Kind, Name, ObjectKey};
 use crate::world::World;
-
-/// The overlap of a rotation where neither credential nor plan says one: a working day to roll out the new key.
-const DEFAULT_OVERLAP: Span = Span { seconds: 24 * 60 * 60 };
 
 /// What becomes of a credential's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +30,10 @@ pub(crate) struct CredentialView {
     pub(crate) generations: Vec<i64>,
     /// What a gateway should know; `None` opens nothing.
     pub(crate) client: Option<Client>,
-    /// Why it opens nothing, or less than one might think.
+    /// Why it opens nothing.
     pub(crate) waiting: Option<Box<str>>,
+    /// It opens nothing until somebody writes something else.
+    pub(crate) rests: bool,
     /// Until when the previous generation is good.
     pub(crate) previous_until: Option<Timestamp>,
     pub(crate) problems: Vec<Diagnostic>,
@@ -47,6 +47,7 @@ impl CredentialView {
             generations: Vec::new(),
             client: None,
             waiting: Some(why.into()),
+            rests: true,
             previous_until: None,
             problems: Vec::new(),
             wake: None,
@@ -100,57 +101,69 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
         }
     };
     let Some(consumer) = scene.views.applications.get(&application) else {
-        let message = format!("there is no Application {application}");
+        let field = if spec.subscription.is_some() { "subscription" } else { "application" };
         return failed(
             Hold::Gone,
             "missing-reference",
-            "spec.application.name",
-            message,
+            &format!("spec.{field}.name"),
+            format!("there is no Application {application}"),
             "create it, or correct the name",
         );
     };
-    let environment = World::resolve(&spec.environment, name);
-    let Some(place) = scene.views.environments.get(&environment) else {
-        let message = format!("there is no Environment {environment}");
-        return failed(
-            Hold::Kept,
-            "missing-reference",
-            "spec.environment.name",
-            message,
-            "create it, or correct the name",
-        );
-    };
-    if consumer.authentication != Security::ApiKey {
-        return CredentialView::idle(Hold::Kept, format!("gateways cannot check {:?} yet", consumer.authentication));
+    let over = |subscription| scene.views.subscriptions.get(subscription).is_some_and(SubscriptionView::ended);
+    if !subscriptions.is_empty() && subscriptions.iter().all(over) {
+        return grants(scene, name, &application, &subscriptions, Stage::Production);
     }
     if let Some(end) = spec.expires_at
         && *end <= scene.now
     {
-        return CredentialView::idle(Hold::Kept, format!("it expired on {}", *end));
+        return CredentialView::idle(Hold::Gone, format!("it expired on {}", *end));
     }
-    let mut view = grants(scene, name, &application, &subscriptions, place.stage);
+    let environment = World::resolve(&spec.environment, name);
+    let mut view = match scene.views.environments.get(&environment) {
+        None => failed(
+            Hold::Kept,
+            "missing-reference",
+            "spec.environment.name",
+            format!("there is no Environment {environment}"),
+            "create it, or correct the name",
+        ),
+        Some(_) if consumer.authentication != Security::ApiKey => {
+            CredentialView::idle(Hold::Kept, format!("gateways cannot check {:?} yet", consumer.authentication))
+        }
+        Some(_) if spec.disabled => CredentialView::idle(Hold::Kept, "it is disabled"),
+        Some(place) => grants(scene, name, &application, &subscriptions, place.stage),
+    };
+    if view.client.is_some() {
+        let plans: Vec<&PlanTerms> = subscriptions
+            .iter()
+            .filter_map(|subscription| scene.views.subscriptions.get(subscription)?.in_force())
+            .map(|grant| &*grant.plan)
+            .collect();
+        let subject = subscriptions.first().filter(|_| spec.subscription.is_some()).unwrap_or(&application);
+        let rank = |name: &Name| (world.credentials.get(name).and_then(|entry| entry.created), name.clone());
+        let older = siblings
+            .of(subject)
+            .filter(|other| in_environment(world, other, &environment) && rank(other) < rank(name))
+            .count();
+        if let Some(plan) = plans.iter().min_by_key(|plan| plan.max_credentials)
+            && older >= plan.max_credentials
+        {
+            let message = format!(
+                "Plan {} allows {} for each subscription in Environment {environment}, and there are as many older ones",
+                plan.name,
+                match plan.max_credentials {
+                    1 => "1 credential".to_owned(),
+                    most => format!("{most} credentials"),
+                }
+            );
+            view = failed(Hold::Kept, "too-many-credentials", "metadata.name", message, "delete one of them first");
+        } else {
+            let overlap = spec.overlap.or(plans.iter().find_map(|plan| plan.overlap)).unwrap_or_default();
+            rotate(scene, name, spec, overlap, &mut view);
+        }
+    }
     view.wake = sooner(view.wake, spec.expires_at.map(|end| *end));
-    let terms = subscriptions
-        .iter()
-        .filter_map(|subscription| scene.views.subscriptions.get(subscription)?.grant.as_ref())
-        .map(|grant| &grant.plan);
-    let (mut most, mut overlap) = (usize::MAX, None);
-    for plan in terms {
-        most = most.min(plan.max_credentials);
-        overlap = overlap.or(plan.overlap);
-    }
-    let subject = subscriptions.first().filter(|_| spec.subscription.is_some()).unwrap_or(&application);
-    let rank = |name: &Name| (world.credentials.get(name).and_then(|entry| entry.created), name.clone());
-    let rivals =
-        siblings.of(subject).filter(|other| in_environment(world, other, &environment) && rank(other) < rank(name));
-    if view.client.is_some() && rivals.count() >= most {
-        let message = format!("the plan allows {most} credentials here, and there are as many older ones");
-        return failed(Hold::Kept, "too-many-credentials", "metadata.name", message, "delete one of them first");
-    }
-    if spec.disabled {
-        return CredentialView::idle(Hold::Kept, "it is disabled");
-    }
-    rotate(scene, name, spec, overlap, &mut view);
     view
 }
 
@@ -172,6 +185,11 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
         [] => {
             let all_over = !views.is_empty() && views.iter().all(|(_, view)| view.ended());
             let hold = if all_over { Hold::Gone } else { Hold::Kept };
+            let waits = |view: &SubscriptionView| match view.phase {
+                Phase::Pending => view.problems.is_empty() && view.against.is_none(),
+                _ => view.in_force().is_some() && view.stage == SubscriptionStage::InReview,
+            };
+            let rests = !views.iter().any(|(_, view)| waits(view));
             let why = match views.as_slice() {
                 [] => format!("Application {application} has no subscription"),
                 [(subscription, view)] if !open(view) && view.in_force().is_some() => {
@@ -180,7 +198,7 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
                 [(subscription, view)] => format!("Subscription {subscription} is {:?}", view.phase),
                 _ => format!("no subscription of Application {application} is active"),
             };
-            return CredentialView::idle(hold, why);
+            return CredentialView { rests, ..CredentialView::idle(hold, why) };
         }
         [one] => (one.plan.solo.clone(), one.scopes.clone()),
         several => {
@@ -200,6 +218,7 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
         generations: Vec::new(),
         client: Some(client),
         waiting: None,
+        rests: false,
         previous_until: None,
         problems: Vec::new(),
         wake: None,
@@ -207,13 +226,14 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
 }
 
 /// Which generations are good: the current one once it is made, and until then, or for the overlap, the one before.
-fn rotate(scene: Scene<'_>, name: &Name, spec: &CredentialSpec, plan_overlap: Option<Span>, view: &mut CredentialView) {
+/// Without an overlap the one before is over at once, whether or not there is a new one yet.
+fn rotate(scene: Scene<'_>, name: &Name, spec: &CredentialSpec, overlap: Span, view: &mut CredentialView) {
     let Some(client) = &mut view.client else { return };
     let made = scene.world.made.get(name).map(Vec::as_slice).unwrap_or_default();
     let current = made.iter().find(|made| made.generation == spec.generation);
     let previous = made.iter().rfind(|made| made.generation < spec.generation);
-    if let Some(previous) = previous {
-        let until = current.map(|current| after(current.at, spec.overlap.or(plan_overlap).unwrap_or(DEFAULT_OVERLAP)));
+    if let Some(previous) = previous.filter(|_| overlap > Span::default()) {
+        let until = current.map(|current| after(current.at, overlap));
         if until.is_none_or(|until| until > scene.now) {
             view.generations.push(previous.generation);
             view.previous_until = until;

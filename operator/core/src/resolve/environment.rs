@@ -18,7 +18,7 @@ pub(crate) struct EnvironmentView {
 
 pub(crate) fn environment(scene: Scene<'_>, name: &Name) -> Option<EnvironmentView> {
     let spec = &scene.world.environments.get(name)?.spec;
-    let gateway = spec.gateway.envoy.as_ref().map(|settings| Gateway { settings: settings.clone().into() });
+    let gateway = spec.gateway.envoy.as_ref().map(|settings| Gateway { settings: settings.clone() });
     let problems = if gateway.is_some() {
         Vec::new()
     } else {

@@ -5,6 +5,7 @@
 
 mod api;
 mod application;
+mod approval;
 mod credential;
 mod environment;
 mod plan;
@@ -16,13 +17,15 @@ use portico_crds::{Lifecycle, LifecycleStage};
 
 pub(crate) use api::apis;
 pub(crate) use application::{ApplicationView, application};
+pub(crate) use approval::{ApprovalView, approval};
 pub(crate) use credential::{CredentialView, Hold, credential};
 pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
 pub(crate) use subscription::{Candidate, Places, SubscriptionView, candidate, places, settle};
 
-use crate::key::Name;
+use crate::diagnostic::Diagnostic;
+use crate::key::{Name, ObjectKey};
 use crate::table::Map;
 use crate::world::World;
 
@@ -33,6 +36,7 @@ pub(crate) struct Views {
     pub(crate) products: Map<Name, ProductView>,
     pub(crate) plans: Map<Name, PlanView>,
     pub(crate) applications: Map<Name, ApplicationView>,
+    pub(crate) approvals: Map<Name, ApprovalView>,
     pub(crate) candidates: Map<Name, Candidate>,
     pub(crate) places: Map<Name, Places>,
     pub(crate) subscriptions: Map<Name, SubscriptionView>,
@@ -54,6 +58,13 @@ fn stage_at(lifecycle: &Lifecycle, now: Timestamp) -> (LifecycleStage, Option<Ti
         (LifecycleStage::Deprecated, Some(sunset)) => (LifecycleStage::Deprecated, Some(*sunset)),
         (stage, _) => (stage, None),
     }
+}
+
+/// A deprecation that does not say since when lets everybody in.
+fn dateless(key: &ObjectKey) -> Diagnostic {
+    let message = "it does not say since when it is deprecated, so new subscriptions are let in";
+    Diagnostic::warning("missing-date", key, "spec.lifecycle.deprecatedAt", message)
+        .help("set `deprecatedAt`; subscriptions that are newer are turned away")
 }
 
 /// The earlier of two moments, where there is one.

@@ -24,6 +24,8 @@ pub(crate) struct PlanTerms {
     pub(crate) manual: bool,
     pub(crate) sandbox: bool,
     pub(crate) teams: Option<Vec<Name>>,
+    /// The only application that may have it.
+    pub(crate) custom_for: Option<Name>,
     pub(crate) terms_version: Option<Box<str>>,
     pub(crate) duration: Option<Span>,
     pub(crate) max_subscriptions: Option<usize>,
@@ -45,8 +47,9 @@ pub(crate) struct PlanView {
 }
 
 impl PlanTerms {
-    /// Whether a namespace may subscribe: every product consents, and the team may see it all.
-    pub(crate) fn open_to(&self, namespace: &str, team: Option<&Name>) -> bool {
+    /// Whether an application may subscribe: every product consents to its namespace, and its team may see it all.
+    pub(crate) fn open_to(&self, application: &Name, team: Option<&Name>) -> bool {
+        let namespace = &*application.namespace;
         let sees = |teams: &Option<Vec<Name>>| {
             teams.as_ref().is_none_or(|teams| {
                 teams.iter().any(|listed| match team {
@@ -55,11 +58,31 @@ impl PlanTerms {
                 })
             })
         };
-        let own = *self.name.namespace == *namespace;
-        (own || self.stage != LifecycleStage::Draft)
-            && !self.products.is_empty()
-            && self.products.iter().all(|product| product.admits(namespace) && (own || sees(&product.teams)))
-            && (own || sees(&self.teams))
+        let shown = |owner: &Name, stage: LifecycleStage, teams: &Option<Vec<Name>>| {
+            *owner.namespace == *namespace || (stage != LifecycleStage::Draft && sees(teams))
+        };
+        !self.products.is_empty()
+            && self.custom_for.as_ref().is_none_or(|only| only == application)
+            && shown(&self.name, self.stage, &self.teams)
+            && self
+                .products
+                .iter()
+                .all(|product| product.admits(namespace) && shown(&product.name, product.stage, &product.teams))
+    }
+
+    /// A product without which the plan opens nothing, once all of them are over.
+    pub(crate) fn retired_product(&self) -> Option<&Name> {
+        let over = self.products.iter().all(|product| product.stage == LifecycleStage::Retired);
+        self.products.first().filter(|_| over).map(|product| &product.name)
+    }
+
+    /// The scopes that come with it and those that are named, as far as it has them.
+    pub(crate) fn with_scopes(&self, names: &[String]) -> Arc<[GrantedScope]> {
+        let named = names.iter().flat_map(|name| self.scope(name).map(|(scope, _)| scope));
+        let mut scopes: Vec<GrantedScope> = self.active.iter().cloned().chain(named).collect();
+        scopes.sort();
+        scopes.dedup();
+        scopes.into()
     }
 
     /// How a scope of one of the plan's products is had.
@@ -80,6 +103,7 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
     let (stage, wake) = stage_at(&spec.lifecycle, scene.now);
     let mut problems = Vec::new();
     let mut products = Vec::new();
+    let mut lacks = false;
 
     for (index, reference) in spec.products.iter().enumerate() {
         let product = World::resolve_product(reference, name);
@@ -93,15 +117,18 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
                 }
                 products.push(view.terms.clone());
             }
-            _ => problems.push(
-                Diagnostic::error(
-                    "missing-reference",
-                    &key,
-                    format!("spec.products[{index}].name"),
-                    format!("there is no ApiProduct {product} that namespace `{}` may offer", name.namespace),
-                )
-                .help("create it, or ask its owner to admit this namespace in `spec.consumers`"),
-            ),
+            _ => {
+                lacks = true;
+                problems.push(
+                    Diagnostic::error(
+                        "missing-reference",
+                        &key,
+                        format!("spec.products[{index}].name"),
+                        format!("there is no ApiProduct {product} that namespace `{}` may offer", name.namespace),
+                    )
+                    .help("create it, or ask its owner to admit this namespace in `spec.consumers`"),
+                );
+            }
         }
     }
     limits(scene, name, &key, &mut problems);
@@ -112,15 +139,21 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
     }
     products.sort_by(|one, other| one.name.cmp(&other.name));
     products.dedup_by(|one, other| one.name == other.name);
-    if products.len() < spec.products.len() {
+    if lacks {
         // A plan that lacks one of its products is not the plan that was offered.
-        let duplicate = problems.is_empty();
-        if duplicate {
-            let message = "the same product is listed twice";
-            problems.push(Diagnostic::warning("duplicate-product", &key, "spec.products", message));
-        } else if problems.iter().any(|problem| problem.code == "missing-reference") {
-            products.clear();
-        }
+        products.clear();
+    } else if products.len() < spec.products.len() {
+        problems.push(
+            Diagnostic::warning("duplicate-product", &key, "spec.products", "the same product is listed twice")
+                .help("remove one of them; of their operations those of the first count"),
+        );
+    }
+    if spec.network.is_some() {
+        let message = "gateways cannot look at where requests come from yet, so this is not enforced";
+        problems.push(Diagnostic::warning("unsupported-network", &key, "spec.network", message));
+    }
+    if spec.lifecycle.stage == LifecycleStage::Deprecated && spec.lifecycle.deprecated_at.is_none() {
+        problems.push(super::dateless(&key));
     }
     let mut active: Vec<GrantedScope> = products
         .iter()
@@ -140,6 +173,7 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
         manual: spec.approval.mode == ApprovalMode::Manual,
         sandbox: spec.sandbox.as_ref().is_some_and(|sandbox| sandbox.required),
         teams: audience_teams(spec.visibility.audience, &spec.visibility.teams, name),
+        custom_for: spec.custom_for.as_ref().map(|only| World::resolve(only, name)),
         terms_version: spec.terms.as_ref().map(|terms| terms.version.as_str().into()),
         duration: spec.duration,
         max_subscriptions: spec.max_subscriptions.map(|most| usize::try_from(most).unwrap_or(0)),
@@ -158,7 +192,8 @@ fn limits(scene: Scene<'_>, name: &Name, key: &crate::key::ObjectKey, problems: 
     let spec = &entry.spec;
     for (index, limit) in spec.limits.iter().enumerate() {
         let path = |field: &str| format!("spec.limits[{index}]{field}");
-        if limit.requests == 0 && limit.operations.is_empty() && limit.methods.is_empty() {
+        let whole = limit.product.is_none() && limit.operations.is_empty() && limit.methods.is_empty();
+        if limit.requests == 0 && whole {
             problems.push(
                 Diagnostic::warning("limit-of-zero", key, path(".requests"), "a limit of 0 denies every request")
                     .help("this plan serves nothing; give a number, or remove the limit for an unlimited plan"),

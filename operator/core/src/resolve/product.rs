@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use portico_crds::{Audience, Consumers, ConsumersFrom, LifecycleStage, NamespacedRef, ScopeMode};
 
-use super::{Scene, stage_at};
+use super::{Scene, sooner, stage_at};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name};
 use crate::world::World;
@@ -15,6 +15,7 @@ use crate::world::World;
 pub(crate) struct ProductTerms {
     pub(crate) name: Name,
     pub(crate) stage: LifecycleStage,
+    pub(crate) deprecated_at: Option<Timestamp>,
     pub(crate) consumers: Consumers,
     /// Teams that may see it; `None` is everyone.
     pub(crate) teams: Option<Vec<Name>>,
@@ -43,16 +44,17 @@ impl ProductTerms {
     }
 }
 
-/// Teams that an audience is limited to.
+/// Teams that an audience is limited to. Groups are not known here, so an audience of groups alone is nobody's.
 pub(super) fn audience_teams(audience: Audience, teams: &[NamespacedRef], from: &Name) -> Option<Vec<Name>> {
-    (audience == Audience::Teams && !teams.is_empty())
-        .then(|| teams.iter().map(|team| World::resolve(team, from)).collect())
+    (audience == Audience::Teams).then(|| teams.iter().map(|team| World::resolve(team, from)).collect())
 }
 
 pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
     let spec = &scene.world.products.get(name)?.spec;
     let key = name.clone().of(Kind::ApiProduct);
     let (stage, wake) = stage_at(&spec.lifecycle, scene.now);
+    let versions = spec.versions.iter().filter_map(|version| version.lifecycle.as_ref());
+    let wake = versions.map(|lifecycle| stage_at(lifecycle, scene.now).1).fold(wake, sooner);
     let mut problems = Vec::new();
 
     for (index, endpoint) in spec.endpoints.iter().enumerate() {
@@ -77,8 +79,7 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         }
     }
     for (index, version) in spec.versions.iter().enumerate() {
-        let document = scene.world.documents.get(&(name.clone(), version.name.clone()));
-        if let Some(Err(why)) = document {
+        if let Some(Err(why)) = scene.world.operations(name, &version.name) {
             let path = format!("spec.versions[{index}].openapi");
             problems.push(
                 Diagnostic::warning(
@@ -100,9 +101,14 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         }
     }
 
+    if spec.lifecycle.stage == LifecycleStage::Deprecated && spec.lifecycle.deprecated_at.is_none() {
+        problems.push(super::dateless(&key));
+    }
+
     let terms = ProductTerms {
         name: name.clone(),
         stage,
+        deprecated_at: spec.lifecycle.deprecated_at.map(|at| *at),
         consumers: spec.consumers.clone(),
         teams: audience_teams(spec.visibility.audience, &spec.visibility.teams, name),
         scopes: spec.scopes.iter().map(|scope| (scope.name.as_str().into(), scope.mode)).collect(),

@@ -36,6 +36,8 @@ pub(crate) struct Candidate {
     pub(crate) grant: Option<Grant>,
     /// What was asked for and is not granted, in a sentence.
     pub(crate) waiting: Option<Box<str>>,
+    /// The owner's word against what is asked for.
+    pub(crate) against: Option<Decision>,
     pub(crate) problems: Vec<Diagnostic>,
     pub(crate) wake: Option<Timestamp>,
 }
@@ -43,6 +45,7 @@ pub(crate) struct Candidate {
 /// Who has a place on a plan with a limited number of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Places {
+    pub(crate) most: usize,
     pub(crate) taken: Set<Name>,
 }
 
@@ -53,6 +56,7 @@ pub(crate) struct SubscriptionView {
     pub(crate) stage: SubscriptionStage,
     pub(crate) grant: Option<Grant>,
     pub(crate) waiting: Option<Box<str>>,
+    pub(crate) against: Option<Decision>,
     pub(crate) problems: Vec<Diagnostic>,
 }
 
@@ -66,12 +70,21 @@ impl SubscriptionView {
     pub(crate) fn ended(&self) -> bool {
         matches!(self.phase, Phase::Cancelled | Phase::Expired | Phase::Rejected)
     }
+
+    /// The plan that it has a place on, in use or not.
+    pub(crate) fn held(&self) -> Option<&Name> {
+        holds(self.phase).then_some(self.grant.as_ref()).flatten().map(|grant| &grant.plan.name)
+    }
 }
 
 impl Candidate {
     fn holds(&self) -> bool {
-        self.grant.is_some() && matches!(self.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
+        self.grant.is_some() && holds(self.phase)
     }
+}
+
+fn holds(phase: Phase) -> bool {
+    matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
 }
 
 pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
@@ -90,10 +103,22 @@ struct Case<'a> {
     problems: Vec<Diagnostic>,
 }
 
-/// What the plan's owner said last.
+/// An answer of a plan's owner.
 struct Answer<'a> {
     name: &'a Name,
     spec: &'a ApprovalSpec,
+}
+
+/// What comes of the request itself, before time and terms are looked at.
+struct Outcome<'a> {
+    grant: Option<Grant>,
+    phase: Phase,
+    waiting: Option<Box<str>>,
+    against: Option<Decision>,
+    /// The plan that is asked for, where it may be had from here.
+    requested: Option<&'a Arc<PlanTerms>>,
+    /// What an approval says of the plan that is granted.
+    given: Option<&'a portico_crds::Grant>,
 }
 
 impl<'a> Case<'a> {
@@ -102,13 +127,13 @@ impl<'a> Case<'a> {
         let Some(consumer) = self.scene.views.applications.get(&application) else {
             let message = format!("there is no Application {application}");
             self.error("missing-reference", "spec.application.name", message, "create it, or correct the name");
-            return self.pending("its application does not exist");
+            return self.pending("its application does not exist".into());
         };
         if consumer.refused {
-            return self.pending("its application is refused");
+            return self.pending(format!("Application {application} is refused; its own status says why").into());
         }
         let requested = World::resolve(&self.spec.plan, self.name);
-        let plan = self.offered(&requested, consumer.team.as_ref());
+        let plan = self.offered(&requested, &application, consumer.team.as_ref());
         if plan.is_none() {
             let message =
                 format!("there is no Plan {requested} that namespace `{}` may subscribe to", self.name.namespace);
@@ -116,83 +141,73 @@ impl<'a> Case<'a> {
                 "correct the name; if the plan exists, its products must admit this namespace in `spec.consumers`";
             self.error("missing-reference", "spec.plan.name", message, help);
         }
-        let answer = self.answer(&requested);
-        let (grant, phase, waiting) = self.grant(plan, answer.as_ref(), consumer.team.as_ref());
-
-        if let Some(grant) = &grant
+        let (granted, against) = self.answers(&requested);
+        let mut outcome = match granted {
+            Some(answer) => self.granted(plan, &answer, &application, consumer.team.as_ref()),
+            None => self.unanswered(plan),
+        };
+        if let Some(against) = against {
+            outcome = weigh(outcome, &against);
+        }
+        if let Some(grant) = &outcome.grant
             && grant.plan.security != consumer.authentication
         {
             let (plan, needs, has) = (&grant.plan.name, grant.plan.security, consumer.authentication);
             let message = format!("Plan {plan} needs {needs:?}, Application {application} uses {has:?}");
             let help = "an application has one authentication strategy; use another application for this plan";
             self.error("strategy-mismatch", "spec.plan.name", message, help);
-            return self.pending("its plan needs another authentication strategy");
+            return self.pending("its plan needs another authentication strategy".into());
         }
-        self.time(grant, phase, waiting, answer.as_ref())
+        self.time(outcome)
     }
 
     /// The plan, if it may be subscribed to from here. Whether it exists is nobody else's business.
-    fn offered(&self, plan: &Name, team: Option<&Name>) -> Option<&'a Arc<PlanTerms>> {
+    fn offered(&self, plan: &Name, application: &Name, team: Option<&Name>) -> Option<&'a Arc<PlanTerms>> {
         let terms = &self.scene.views.plans.get(plan)?.terms;
-        terms.open_to(&self.name.namespace, team).then_some(terms)
+        terms.open_to(application, team).then_some(terms)
     }
 
-    /// The newest answer of the owner of the requested plan, else the newest grant of any other owner: while a
-    /// subscription asks somebody new, what it had goes on.
-    fn answer(&self, requested: &Name) -> Option<Answer<'a>> {
+    /// The newest grant of the requested plan's owner, else of any other: while a subscription asks somebody new, what it
+    /// had goes on. And what the owner said since then against what is asked.
+    ///
+    /// Only the approval that grants can take its grant away, by going or by saying something else; so nobody loses access
+    /// by asking for more.
+    fn answers(&self, requested: &Name) -> (Option<Answer<'a>>, Option<Answer<'a>>) {
         let world = self.scene.world;
-        let answers = world.approvals_of_subscription.of(self.name).filter_map(|name| {
-            let entry = world.approvals.get_key_value(name)?;
+        let standing = world.approvals_of_subscription.of(self.name).filter_map(|name| {
+            let (name, entry) = world.approvals.get_key_value(name)?;
             let own = name.namespace == requested.namespace;
-            (own || entry.1.spec.decision == Decision::Granted).then_some((
-                own,
-                entry.1.created,
-                entry.0,
-                &entry.1.spec,
-            ))
+            let stands = self.scene.views.approvals.get(name).is_some_and(|view| view.stands);
+            stands.then_some(((own, entry.created, name), &*entry.spec))
         });
-        let (_, _, name, spec) = answers.max_by_key(|(own, created, name, _)| (*own, *created, *name))?;
-        Some(Answer { name, spec })
+        let (mut granted, mut against) = (None, None);
+        for (rank, spec) in standing {
+            let best = if spec.decision == Decision::Granted { &mut granted } else { &mut against };
+            if best.as_ref().is_none_or(|(other, _)| *other < rank) {
+                *best = Some((rank, spec));
+            }
+        }
+        let against = against.filter(|(rank, _)| rank.0 && granted.as_ref().is_none_or(|(other, _)| other < rank));
+        let answer = |((_, _, name), spec)| Answer { name, spec };
+        (granted.map(answer), against.map(answer))
     }
 
-    fn grant(
-        &mut self,
-        requested: Option<&'a Arc<PlanTerms>>,
-        answer: Option<&Answer<'a>>,
-        team: Option<&Name>,
-    ) -> (Option<Grant>, Phase, Option<Box<str>>) {
-        let Some(answer) = answer else {
-            return match requested {
-                None => (None, Phase::Pending, Some("its plan is not there".into())),
-                Some(plan) if plan.manual => {
-                    self.scopes(plan, None);
-                    let owner = &plan.name.namespace;
-                    let text = format!("waits for an Approval in namespace `{owner}` that grants Plan {}", plan.name);
-                    (None, Phase::Pending, Some(text.into()))
-                }
-                Some(plan) => {
-                    let (scopes, waiting) = self.scopes(plan, None);
-                    (Some(Grant { plan: plan.clone(), scopes, approval: None }), Phase::Active, waiting)
-                }
-            };
+    /// What comes of a request that nobody has granted.
+    fn unanswered(&mut self, requested: Option<&'a Arc<PlanTerms>>) -> Outcome<'a> {
+        let (grant, phase, waiting) = match requested {
+            None => (None, Phase::Pending, Some("its plan is not there".into())),
+            Some(plan) if plan.manual => {
+                self.scopes(plan, None);
+                let owner = &plan.name.namespace;
+                let text = format!("waits for an Approval in namespace `{owner}` that grants Plan {}", plan.name);
+                (None, Phase::Pending, Some(text.into()))
+            }
+            Some(plan) => {
+                let (scopes, waiting) = self.scopes(plan, None);
+                (Some(Grant { plan: plan.clone(), scopes, approval: None }), Phase::Active, waiting)
+            }
         };
-        let reason = answer.spec.reason.as_deref().unwrap_or("no reason is given");
-        match answer.spec.decision {
-            Decision::Denied => {
-                (None, Phase::Rejected, Some(format!("Approval {} denies it: {reason}", answer.name).into()))
-            }
-            Decision::ChangesRequested => {
-                let text: Box<str> = format!("Approval {} asks for changes: {reason}", answer.name).into();
-                match requested {
-                    Some(plan) if !plan.manual => {
-                        let (scopes, _) = self.scopes(plan, None);
-                        (Some(Grant { plan: plan.clone(), scopes, approval: None }), Phase::Active, Some(text))
-                    }
-                    _ => (None, Phase::Pending, Some(text)),
-                }
-            }
-            Decision::Granted => self.granted(requested, answer, team),
-        }
+        Outcome { grant, phase, waiting, against: None, requested, given: None }
     }
 
     /// What an approval grants. On a manual plan that is what is enforced, whatever the subscription asks meanwhile.
@@ -200,31 +215,33 @@ impl<'a> Case<'a> {
         &mut self,
         requested: Option<&'a Arc<PlanTerms>>,
         answer: &Answer<'a>,
+        application: &Name,
         team: Option<&Name>,
-    ) -> (Option<Grant>, Phase, Option<Box<str>>) {
-        let Some(given) = &answer.spec.grant else {
-            return (None, Phase::Pending, Some(format!("Approval {} grants nothing", answer.name).into()));
-        };
-        let granted_name = World::resolve_local(&given.plan, answer.name);
-        let granted = self.offered(&granted_name, team);
-        let plan = match (requested, granted) {
-            (Some(requested), _) if !requested.manual => requested,
-            (_, Some(granted)) => granted,
-            (requested, None) => {
-                let text = match requested {
-                    Some(_) => format!("Approval {} grants Plan {granted_name}, which is not there", answer.name),
-                    None => "its plan is not there".to_owned(),
-                };
-                return (None, Phase::Pending, Some(text.into()));
+    ) -> Outcome<'a> {
+        let Some(given) = &answer.spec.grant else { return self.unanswered(requested) };
+        let named = World::resolve_local(&given.plan, answer.name);
+        let plan = match (requested, self.offered(&named, application, team)) {
+            // It needs no approval, and one for another plan says nothing of it.
+            (Some(requested), _) if !requested.manual && requested.name != named => {
+                return self.unanswered(Some(requested));
             }
+            (Some(requested), _) if !requested.manual => requested,
+            (_, Some(plan)) => plan,
+            (Some(_), None) => {
+                let text = format!("Approval {} grants Plan {named}, which is not there", answer.name);
+                return Outcome { waiting: Some(text.into()), ..self.unanswered(requested) };
+            }
+            (None, None) => return self.unanswered(None),
         };
-        let (scopes, mut waiting) = self.scopes(plan, Some(&given.scopes));
-        if requested.is_some_and(|requested| requested.name != plan.name) {
+        let (scopes, waiting) = if requested.is_some_and(|requested| requested.name == plan.name) {
+            self.scopes(plan, Some(&given.scopes))
+        } else {
             let asked = World::resolve(&self.spec.plan, self.name);
-            waiting = Some(format!("asks for Plan {asked}; Plan {} serves until that is approved", plan.name).into());
-        }
+            let text = format!("asks for Plan {asked}; Plan {} serves until that is approved", plan.name);
+            (plan.with_scopes(&given.scopes), Some(text.into()))
+        };
         let grant = Grant { plan: plan.clone(), scopes, approval: Some(answer.name.clone()) };
-        (Some(grant), Phase::Active, waiting)
+        Outcome { grant: Some(grant), phase: Phase::Active, waiting, against: None, requested, given: Some(given) }
     }
 
     /// The scopes that come with the plan and those that were asked for and may be had, and what must wait. The plan is
@@ -237,20 +254,20 @@ impl<'a> Case<'a> {
         let mut waiting = Vec::new();
         for (index, asked) in self.spec.scopes.iter().enumerate() {
             let approves = approved.is_some_and(|approved| approved.contains(&asked.name));
+            let reasoned = asked.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
             let mut known = false;
             for (scope, mode) in plan.scope(&asked.name) {
                 known = true;
                 match mode {
                     ScopeMode::Active => {}
+                    ScopeMode::Restricted if !reasoned => {
+                        let message = format!("scope `{}` is restricted and needs a reason", asked.name);
+                        let help = "say in `reason` what you need it for; its owner decides on that";
+                        self.error("missing-reason", &format!("spec.scopes[{index}]"), message, help);
+                    }
                     ScopeMode::Optional if approves || !plan.manual => scopes.push(scope),
                     ScopeMode::Restricted if approves => scopes.push(scope),
-                    ScopeMode::Optional | ScopeMode::Restricted => waiting.push(asked.name.as_str()),
-                }
-                let reason = asked.reason.as_deref().unwrap_or_default();
-                if mode == ScopeMode::Restricted && reason.trim().is_empty() {
-                    let message = format!("scope `{}` is restricted and needs a reason", asked.name);
-                    let help = "say in `reason` what you need it for; its owner decides on that";
-                    self.error("missing-reason", &format!("spec.scopes[{index}]"), message, help);
+                    ScopeMode::Optional | ScopeMode::Restricted => waiting.push(format!("`{}`", asked.name)),
                 }
             }
             if !known {
@@ -267,65 +284,60 @@ impl<'a> Case<'a> {
         }
         scopes.sort();
         scopes.dedup();
-        let waiting =
-            (!waiting.is_empty()).then(|| format!("scopes {} wait for an Approval", waiting.join(", ")).into());
-        (scopes.into(), waiting)
+        waiting.dedup();
+        let text = || {
+            let owner = &plan.name.namespace;
+            format!("scope {} waits for an Approval in namespace `{owner}` that grants it", waiting.join(", ")).into()
+        };
+        (scopes.into(), (!waiting.is_empty()).then(text))
     }
 
     /// What time, terms and the subscriber's own wishes make of it.
-    fn time(
-        &mut self,
-        grant: Option<Grant>,
-        mut phase: Phase,
-        mut waiting: Option<Box<str>>,
-        answer: Option<&Answer<'a>>,
-    ) -> Candidate {
+    fn time(&mut self, outcome: Outcome<'a>) -> Candidate {
+        let Outcome { mut grant, mut phase, mut waiting, against, requested, given } = outcome;
         let now = self.scene.now;
         let mut wake = None;
         let mut stage = SubscriptionStage::Production;
-        if let Some(grant) = &grant {
-            let plan = &grant.plan;
-            if plan.sandbox {
-                let live = answer
-                    .and_then(|answer| answer.spec.grant.as_ref())
-                    .is_some_and(|grant| grant.stage == Stage::Production);
-                let changes = answer.is_some_and(|answer| answer.spec.decision == Decision::ChangesRequested);
-                stage = match (self.spec.go_live, live) {
-                    (_, true) => SubscriptionStage::Production,
-                    (true, false) if changes => SubscriptionStage::ChangesRequested,
-                    (true, false) => SubscriptionStage::InReview,
-                    (false, false) => SubscriptionStage::Sandbox,
-                };
+        if let Some(Grant { plan, .. }) = &grant {
+            let end = plan.duration.zip(self.created).map(|(span, created)| after(created, span));
+            let over = match end {
+                _ if plan.stage == LifecycleStage::Retired => Some(format!("Plan {} is retired", plan.name)),
+                Some(end) if end <= now => Some(format!("it ended on {end}, as Plan {} says", plan.name)),
+                _ => plan.retired_product().map(|product| format!("ApiProduct {product} is retired")),
+            };
+            let asked = World::resolve(&self.spec.plan, self.name) == plan.name;
+            match over {
+                Some(why) if asked => {
+                    phase = Phase::Expired;
+                    waiting = Some(why.into());
+                }
+                Some(why) => {
+                    // What it had is over, what it asks for is still to come.
+                    phase = Phase::Pending;
+                    let text = self.unanswered(requested).waiting.unwrap_or_default();
+                    waiting = Some(format!("{text}; of what it had, {why}").into());
+                    grant = None;
+                }
+                None => wake = sooner(wake, end),
             }
-            if let Some(version) = &plan.terms_version
-                && self.spec.accepted_terms.as_deref() != Some(version)
-            {
-                phase = Phase::Pending;
-                let text = format!("the terms of Plan {} in version {version} must be accepted", plan.name);
-                let help = format!("read them, then set `acceptedTerms: {version:?}`");
-                self.error("terms-not-accepted", "spec.acceptedTerms", text.clone(), help);
+        }
+        if let Some(Grant { plan, .. }) = &grant {
+            stage = self.stage(plan, given, against);
+            if stage == SubscriptionStage::InReview && waiting.is_none() {
+                let (owner, plan) = (&plan.name.namespace, &plan.name);
+                let text = format!(
+                    "asks to go live: waits for an Approval in namespace `{owner}` that grants Plan {plan} with stage Production"
+                );
                 waiting = Some(text.into());
             }
-            let new = plan.deprecated_at.zip(self.created).is_some_and(|(deprecated, created)| created > deprecated);
-            if plan.stage == LifecycleStage::Deprecated && new {
-                phase = Phase::Pending;
-                let message = format!("Plan {} is deprecated and takes no new subscriptions", plan.name);
-                self.error("deprecated-plan", "spec.plan.name", message.clone(), "choose another plan");
-                waiting = Some(message.into());
-            }
-            if let Some((span, created)) = plan.duration.zip(self.created) {
-                let end = after(created, span);
-                if end <= now {
-                    phase = Phase::Expired;
-                    waiting = Some(format!("it ended on {end}, as its plan says").into());
-                } else {
-                    wake = sooner(wake, Some(end));
-                }
-            }
-            if plan.stage == LifecycleStage::Retired {
-                phase = Phase::Expired;
-                waiting = Some(format!("Plan {} is retired", plan.name).into());
-            }
+        }
+        if let Some(plan) = requested
+            && matches!(phase, Phase::Pending | Phase::Active)
+            && let Some(text) = self.blocked(plan)
+            && grant.as_ref().is_none_or(|grant| grant.plan.name == plan.name)
+        {
+            phase = Phase::Pending;
+            waiting = Some(text);
         }
         if self.spec.suspend && phase == Phase::Active {
             phase = Phase::Suspended;
@@ -341,23 +353,96 @@ impl<'a> Case<'a> {
                 }
             }
         }
-        Candidate { phase, stage, grant, waiting, problems: std::mem::take(&mut self.problems), wake }
+        let mut problems = std::mem::take(&mut self.problems);
+        if matches!(phase, Phase::Cancelled | Phase::Expired) {
+            // Nobody need mend what is over.
+            problems.clear();
+        }
+        Candidate { phase, stage, grant, waiting, against, problems, wake }
     }
 
-    fn pending(&mut self, why: &str) -> Candidate {
-        Candidate {
-            phase: Phase::Pending,
-            stage: SubscriptionStage::Production,
-            grant: None,
-            waiting: Some(why.into()),
-            problems: std::mem::take(&mut self.problems),
-            wake: None,
+    /// How far it may go: as far as the approval says, and without one to production unless the plan begins in the sandbox.
+    fn stage(
+        &self,
+        plan: &PlanTerms,
+        given: Option<&portico_crds::Grant>,
+        against: Option<Decision>,
+    ) -> SubscriptionStage {
+        match given.map_or(if plan.sandbox { Stage::Sandbox } else { Stage::Production }, |given| given.stage) {
+            Stage::Production => SubscriptionStage::Production,
+            Stage::Sandbox if !self.spec.go_live => SubscriptionStage::Sandbox,
+            Stage::Sandbox if against == Some(Decision::ChangesRequested) => SubscriptionStage::ChangesRequested,
+            Stage::Sandbox if against.is_some() => SubscriptionStage::Sandbox,
+            Stage::Sandbox => SubscriptionStage::InReview,
         }
+    }
+
+    /// Why a plan that may be had is not had for now, in a sentence: what the subscriber has to do first.
+    fn blocked(&mut self, plan: &PlanTerms) -> Option<Box<str>> {
+        let created = self.created;
+        let new = |stage, since: Option<Timestamp>| {
+            let since = since.zip(created);
+            stage == LifecycleStage::Deprecated && since.is_some_and(|(since, created)| created > since)
+        };
+        if new(plan.stage, plan.deprecated_at) {
+            let message = format!("Plan {} is deprecated and takes no new subscriptions", plan.name);
+            self.error("deprecated-plan", "spec.plan.name", message.clone(), "choose another plan");
+            return Some(message.into());
+        }
+        if let Some(product) = plan.products.iter().find(|product| new(product.stage, product.deprecated_at)) {
+            let message = format!(
+                "ApiProduct {} of Plan {} is deprecated and takes no new subscriptions",
+                product.name, plan.name
+            );
+            self.error("deprecated-product", "spec.plan.name", message.clone(), "choose a plan without it");
+            return Some(message.into());
+        }
+        let version = plan.terms_version.as_deref()?;
+        if self.spec.accepted_terms.as_deref() == Some(version) {
+            return None;
+        }
+        let message = format!("the terms of Plan {} in version {version} must be accepted", plan.name);
+        let help = format!("read them, then set `acceptedTerms: {version:?}`");
+        self.error("terms-not-accepted", "spec.acceptedTerms", message.clone(), help);
+        Some(message.into())
+    }
+
+    fn pending(&mut self, why: Box<str>) -> Candidate {
+        self.time(Outcome {
+            grant: None,
+            phase: Phase::Pending,
+            waiting: Some(why),
+            against: None,
+            requested: None,
+            given: None,
+        })
     }
 
     fn error(&mut self, code: &'static str, path: &str, message: impl Into<String>, help: impl Into<String>) {
         self.problems.push(Diagnostic::error(code, &self.key, path, message).help(help));
     }
+}
+
+/// What an answer that is not a grant makes of a request. What is granted already goes on.
+fn weigh<'a>(outcome: Outcome<'a>, against: &Answer<'a>) -> Outcome<'a> {
+    let ApprovalSpec { decision, reason, .. } = against.spec;
+    let reason = reason.as_deref().unwrap_or("no reason is given");
+    let says = if *decision == Decision::Denied { "denies it" } else { "asks for changes" };
+    let name = against.name;
+    let approval = outcome.grant.as_ref().and_then(|grant| grant.approval.as_ref());
+    let text = match approval {
+        Some(approval) => {
+            format!(
+                "Approval {name} {says}: {reason}; what Approval {approval} grants goes on until that is taken away"
+            )
+        }
+        None => format!("Approval {name} {says}: {reason}"),
+    };
+    let (grant, phase) = match decision {
+        Decision::Denied if approval.is_none() => (None, Phase::Rejected),
+        _ => (outcome.grant, outcome.phase),
+    };
+    Outcome { grant, phase, waiting: Some(text.into()), against: Some(*decision), ..outcome }
 }
 
 /// Who came first: those whose age nobody knows, then by age, then by name.
@@ -377,25 +462,26 @@ pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Option<Places> {
     let mut queue: Vec<_> = contenders
         .into_iter()
         .filter(|name| {
-            scene.views.candidates.get(name).is_some_and(|candidate| {
-                candidate.holds() && candidate.grant.as_ref().is_some_and(|grant| grant.plan.name == *plan)
-            })
+            let candidate = scene.views.candidates.get(name).filter(|candidate| candidate.holds());
+            let grant = candidate.and_then(|candidate| candidate.grant.as_ref());
+            grant.is_some_and(|grant| grant.plan.name == *plan && rival(scene, name, grant).is_none())
         })
         .map(|name| seniority(world, &name))
         .collect();
     queue.sort();
-    Some(Places { taken: queue.into_iter().take(most).map(|(_, name)| name).collect() })
+    Some(Places { most, taken: queue.into_iter().take(most).map(|(_, name)| name).collect() })
 }
 
 /// What holds, now that the others are known.
 pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> {
     let candidate = scene.views.candidates.get(name)?;
-    let Candidate { phase, stage, grant, waiting, problems, wake: _ } = candidate;
+    let Candidate { phase, stage, grant, waiting, against, problems, wake: _ } = candidate;
     let mut view = SubscriptionView {
         phase: *phase,
         stage: *stage,
         grant: grant.clone(),
         waiting: waiting.clone(),
+        against: *against,
         problems: problems.clone(),
     };
     let Some(grant) = grant.as_ref().filter(|_| candidate.holds()) else { return Some(view) };
@@ -406,11 +492,9 @@ pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> 
         view.waiting = Some(message.clone().into());
         view.problems.push(Diagnostic::error(code, &key, "spec.plan.name", message).help(help));
     };
-    if let Some(rival) = rival(scene, name, grant) {
-        let message = format!(
-            "Subscription {rival} of the same application already covers a product of Plan {}",
-            grant.plan.name
-        );
+    if let Some((rival, product)) = rival(scene, name, grant) {
+        let message =
+            format!("Subscription {rival} of the same application came first and covers ApiProduct {product} too");
         refuse(
             "duplicate-subscription",
             message,
@@ -419,32 +503,31 @@ pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> 
     } else if let Some(places) = scene.views.places.get(&grant.plan.name)
         && !places.taken.contains(name)
     {
-        let most = places.taken.len();
-        let message = format!("Plan {} takes at most {most} subscriptions, and has them", grant.plan.name);
-        refuse("plan-is-full", message, "it is granted when one of them ends; or ask the plan's owner for more places");
+        let message = match places.most {
+            0 => format!("Plan {} takes no subscriptions", grant.plan.name),
+            1 => format!("Plan {} takes 1 subscription, and has it", grant.plan.name),
+            most => format!("Plan {} takes at most {most} subscriptions, and has them", grant.plan.name),
+        };
+        refuse("plan-is-full", message, "it is granted when a place is free; or ask the plan's owner for more places");
     }
     Some(view)
 }
 
-/// An older subscription of the same application to one of the same products: a request could not tell which counts.
-fn rival(scene: Scene<'_>, name: &Name, grant: &Grant) -> Option<Name> {
+/// The oldest other subscription of the same application to one of the same products, and which: a request could not
+/// tell which of them counts.
+fn rival<'a>(scene: Scene<'a>, name: &Name, grant: &Grant) -> Option<(&'a Name, &'a Name)> {
     let spec = &scene.world.subscriptions.get(name)?.spec;
     let application = World::resolve_local(&spec.application, name);
     if scene.world.subscriptions_of_application.count(&application) < 2 {
         return None;
     }
     let mine = seniority(scene.world, name);
-    scene
-        .world
-        .subscriptions_of_application
-        .of(&application)
-        .filter(|other| {
-            scene.views.candidates.get(*other).filter(|candidate| candidate.holds()).is_some_and(|candidate| {
-                candidate.grant.as_ref().is_some_and(|theirs| {
-                    theirs.plan.products.iter().any(|one| grant.plan.products.iter().any(|two| one.name == two.name))
-                })
-            }) && seniority(scene.world, other) < mine
-        })
-        .min()
-        .cloned()
+    let siblings = scene.world.subscriptions_of_application.of(&application);
+    let rivals = siblings.filter_map(|other| {
+        let candidate = scene.views.candidates.get(other).filter(|candidate| candidate.holds())?;
+        let theirs = &candidate.grant.as_ref()?.plan.products;
+        let both = theirs.iter().find(|one| grant.plan.products.iter().any(|two| one.name == two.name))?;
+        Some((seniority(scene.world, other), other, &both.name)).filter(|(rank, ..)| *rank < mine)
+    });
+    rivals.min().map(|(_, other, product)| (other, product))
 }

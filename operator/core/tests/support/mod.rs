@@ -8,26 +8,34 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use portico_core::Core;
 use portico_core::batch::{Batch, Change, Fact, Object, Spec};
-use portico_core::delta::{Delta, Output};
+use portico_core::delta::{Delta, Output, OutputKey};
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::status::{Detail, Status};
 use serde::Deserialize;
 
-/// The documents of a YAML text.
+/// The objects of a YAML text.
 pub fn objects(text: &str) -> Vec<Object> {
+    documents(text).iter().map(object).collect()
+}
+
+/// The documents of a YAML text.
+pub fn documents(text: &str) -> Vec<serde_yaml::Value> {
     serde_yaml::Deserializer::from_str(text)
-        .filter_map(|document| {
-            let value = serde_yaml::Value::deserialize(document).expect("YAML");
-            (!value.is_null()).then(|| object(value))
-        })
+        .map(|document| serde_yaml::Value::deserialize(document).expect("YAML"))
+        .filter(|document| !document.is_null())
         .collect()
 }
 
-fn object(value: serde_yaml::Value) -> Object {
-    fn spec<S: serde::de::DeserializeOwned>(value: serde_yaml::Value) -> Box<S> {
-        Box::new(serde_yaml::from_value(value).expect("a spec"))
+/// The object that a document is.
+pub fn object(value: &serde_yaml::Value) -> Object {
+    fn spec<S>(value: serde_yaml::Value) -> S
+    where
+        S: serde::de::DeserializeOwned,
+    {
+        serde_yaml::from_value(value).expect("a spec")
     }
     let text = |path: &[&str]| {
-        let found = path.iter().try_fold(&value, |value, field| value.get(field));
+        let found = path.iter().try_fold(value, |value, field| value.get(field));
         found.and_then(serde_yaml::Value::as_str).map(str::to_owned)
     };
     let kind: Kind = text(&["kind"]).expect("kind").parse().expect("a kind of ours");
@@ -36,16 +44,16 @@ fn object(value: serde_yaml::Value) -> Object {
     let created = text(&["metadata", "creationTimestamp"]).map(|at| at.parse().expect("a time"));
     let body = value.get("spec").cloned().expect("a spec");
     let spec = match kind {
-        Kind::Portal => Spec::Portal(spec(body)),
-        Kind::Environment => Spec::Environment(spec(body)),
-        Kind::ApiProduct => Spec::ApiProduct(spec(body)),
-        Kind::Plan => Spec::Plan(spec(body)),
-        Kind::Team => Spec::Team(spec(body)),
-        Kind::Developer => Spec::Developer(spec(body)),
-        Kind::Application => Spec::Application(spec(body)),
-        Kind::Subscription => Spec::Subscription(spec(body)),
-        Kind::Approval => Spec::Approval(spec(body)),
-        Kind::Credential => Spec::Credential(spec(body)),
+        Kind::Portal => Spec::Portal(Box::new(spec(body))),
+        Kind::Environment => Spec::Environment(Box::new(spec(body))),
+        Kind::ApiProduct => Spec::ApiProduct(Box::new(spec(body))),
+        Kind::Plan => Spec::Plan(Box::new(spec(body))),
+        Kind::Team => Spec::Team(Box::new(spec(body))),
+        Kind::Developer => Spec::Developer(Box::new(spec(body))),
+        Kind::Application => Spec::Application(Box::new(spec(body))),
+        Kind::Subscription => Spec::Subscription(Box::new(spec(body))),
+        Kind::Approval => Spec::Approval(Box::new(spec(body))),
+        Kind::Credential => Spec::Credential(Box::new(spec(body))),
     };
     Object { name: Name::new(namespace, name), generation: None, created, spec }
 }
@@ -55,11 +63,13 @@ pub struct World {
     pub core: Core,
     pub made: BTreeMap<(Name, i64), Timestamp>,
     pub now: Timestamp,
+    /// What a front end would have written, that asks for a status only when it is told to.
+    pub told: BTreeMap<ObjectKey, Status>,
 }
 
 impl World {
     pub fn new(now: Timestamp) -> Self {
-        World { core: Core::new(), made: BTreeMap::new(), now }
+        World { core: Core::new(), made: BTreeMap::new(), now, told: BTreeMap::new() }
     }
 
     /// Applies changes and everything that follows from them; all deltas, in order.
@@ -69,6 +79,12 @@ impl World {
         loop {
             let delta = self.core.apply(Batch { now: self.now, changes, facts });
             facts = self.follow(&delta);
+            for key in &delta.statuses {
+                match self.core.status(key) {
+                    Some(status) => _ = self.told.insert(key.clone(), status),
+                    None => _ = self.told.remove(key),
+                }
+            }
             changes = Vec::new();
             deltas.push(delta);
             if facts.is_empty() {
@@ -108,7 +124,7 @@ impl World {
 
     /// A core that was told the same things at once.
     pub fn afresh(&self, objects: impl IntoIterator<Item = Object>) -> World {
-        let mut world = World { core: Core::new(), made: self.made.clone(), now: self.now };
+        let mut world = World { made: self.made.clone(), ..World::new(self.now) };
         let facts = self.made.iter().map(|((name, generation), at)| made(name, *generation, *at)).collect();
         let changes = objects.into_iter().map(Change::Put).collect();
         let delta = world.core.apply(Batch { now: self.now, changes, facts });
@@ -155,54 +171,127 @@ fn show(output: &Output) -> String {
     .expect("plain data")
 }
 
-/// What one step did, for a person to read.
-pub fn tell(deltas: &[Delta], core: &Core) -> String {
-    let mut text = String::new();
-    for (round, delta) in deltas.iter().enumerate() {
-        for removal in &delta.removals {
-            let _ = writeln!(text, "{round} - {:?}", removal.key);
-        }
-        for wish in &delta.keys {
-            let _ = writeln!(text, "{round} key {} {:?}", wish.credential, wish.generations);
-        }
-        for put in &delta.puts {
-            match &put.output {
-                Output::Client(client) => {
+/// What was told before, so that only what is different now is told again.
+#[derive(Default)]
+pub struct Memory {
+    outputs: BTreeMap<OutputKey, String>,
+    objects: BTreeMap<ObjectKey, String>,
+}
+
+impl Memory {
+    /// What one step did, for a person to read: what was asked of gateways (`-` takes, `+` gives,
+    /// `~` changes) and of the key store in
+    /// each round, then every object whose status is different now.
+    pub fn tell(&mut self, deltas: &[Delta], core: &Core) -> String {
+        let mut text = String::new();
+        for (round, delta) in deltas.iter().enumerate() {
+            for removal in &delta.removals {
+                self.outputs.remove(&removal.key);
+                let _ = writeln!(text, "{round} - {}", named(&removal.key));
+            }
+            for wish in &delta.keys {
+                let _ = writeln!(text, "{round} keys of {}: {:?}", wish.credential, wish.generations);
+            }
+            for put in &delta.puts {
+                if let Output::Client(client) = &put.output {
+                    let _ = writeln!(text, "{round} {} {}", sign(put.replaces), named(&put.key));
                     let scopes: Vec<_> = client.scopes.iter().map(|scope| &*scope.scope).collect();
-                    let _ = writeln!(
-                        text,
-                        "{round} + Client {} generations {:?} plans {:?} scopes {scopes:?}",
-                        client.credential, client.generations, client.plans
-                    );
+                    let (generations, plans) = (&client.generations, &client.plans);
+                    let _ = writeln!(text, "    generations {generations:?} plans {plans:?} scopes {scopes:?}");
+                    continue;
                 }
-                other => {
-                    let _ = writeln!(text, "{round} + {:?}", put.key);
-                    for line in show(other).lines() {
-                        let _ = writeln!(text, "      {line}");
-                    }
-                }
+                let now = show(&put.output);
+                let before = self.outputs.insert(put.key.clone(), now.clone());
+                let _ = writeln!(text, "{round} {} {}", sign(put.replaces), named(&put.key));
+                text.push_str(&difference(before.as_deref().unwrap_or_default(), &now));
             }
         }
-        if let Some(wake) = delta.wake {
-            let _ = writeln!(text, "{round} wake {wake}");
+        if let Some(wake) = deltas.last().and_then(|delta| delta.wake) {
+            let _ = writeln!(text, "wake {wake}");
         }
+        let mut keys: Vec<ObjectKey> = core.objects().collect();
+        keys.extend(core.diagnostics().iter().filter_map(|problem| problem.object.clone()));
+        keys.sort();
+        keys.dedup();
+        let now: BTreeMap<_, _> = keys.into_iter().map(|key| (key.clone(), state(core, &key))).collect();
+        for (key, state) in &now {
+            if self.objects.get(key) != Some(state) {
+                text.push_str(state);
+            }
+        }
+        for key in self.objects.keys().filter(|key| !now.contains_key(*key)) {
+            let _ = writeln!(text, "{key}: gone");
+        }
+        self.objects = now;
+        text
     }
-    let mut keys: Vec<ObjectKey> = core.objects().collect();
-    keys.sort();
-    for key in keys {
-        let Some(status) = core.status(&key) else { continue };
-        let conditions: Vec<_> = status
-            .conditions
-            .iter()
-            .map(|condition| format!("{}{}", if condition.status { "" } else { "!" }, condition.r#type))
-            .collect();
-        let _ = writeln!(text, "{key}: {}", conditions.join(" "));
-        if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status) {
-            let _ = writeln!(text, "    {}: {}", ready.reason, ready.message);
+}
+
+fn sign(replaces: bool) -> char {
+    if replaces { '~' } else { '+' }
+}
+
+fn named(key: &OutputKey) -> String {
+    match key {
+        OutputKey::Gateway { environment } => format!("Gateway {environment}"),
+        OutputKey::Api { environment, product, index } => format!("Api {product} [{index}] at {environment}"),
+        OutputKey::Client { environment, credential } => format!("Client {credential} at {environment}"),
+    }
+}
+
+/// The lines between those that begin and those that end both texts.
+fn difference(before: &str, now: &str) -> String {
+    let (before, now): (Vec<_>, Vec<_>) = (before.lines().collect(), now.lines().collect());
+    let same = before.iter().zip(&now).take_while(|(one, two)| one == two).count();
+    let (before, now) = (&before[same..], &now[same..]);
+    let same = before.iter().rev().zip(now.iter().rev()).take_while(|(one, two)| one == two).count();
+    let mut text = String::new();
+    for line in &before[..before.len() - same] {
+        let _ = writeln!(text, "    - {line}");
+    }
+    for line in &now[..now.len() - same] {
+        let _ = writeln!(text, "    + {line}");
+    }
+    text
+}
+
+/// An object's status and what is wrong with it.
+fn state(core: &Core, key: &ObjectKey) -> String {
+    let mut text = String::new();
+    let Some(status) = core.status(key) else { return text };
+    let conditions: Vec<_> = status
+        .conditions
+        .iter()
+        .map(|condition| format!("{}{}", if condition.status { "" } else { "!" }, condition.r#type))
+        .collect();
+    let _ = writeln!(text, "{key}: {}", conditions.join(" "));
+    match &status.detail {
+        Some(Detail::Subscription { phase, stage, plan: Some(plan), scopes, approval }) => {
+            let by = approval.as_ref().map(|approval| format!(" by Approval {approval}")).unwrap_or_default();
+            let scopes: Vec<_> = scopes.iter().map(|scope| &*scope.scope).collect();
+            let with = if scopes.is_empty() { String::new() } else { format!(" with {}", scopes.join(", ")) };
+            let _ = writeln!(text, "    {phase:?} ({stage:?}): Plan {plan}{with}{by}");
         }
-        for problem in core.diagnostics_of(&key) {
-            let _ = writeln!(text, "    {:?} {} at {}: {problem}", problem.severity, problem.code, problem.path);
+        Some(Detail::Subscription { phase, plan: None, .. }) => {
+            let _ = writeln!(text, "    {phase:?}: nothing is granted");
         }
+        Some(Detail::Credential { generations, previous_valid_until, .. }) => {
+            let until = previous_valid_until.map(|until| format!(", the old one until {until}")).unwrap_or_default();
+            let _ = writeln!(text, "    keys {generations:?}{until}");
+        }
+        Some(Detail::Plan { subscriptions }) if *subscriptions > 0 => {
+            let _ = writeln!(text, "    subscriptions: {subscriptions}");
+        }
+        _ => {}
+    }
+    let problems: Vec<_> = core.diagnostics_of(key).collect();
+    if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status)
+        && !problems.iter().any(|problem| problem.to_string() == ready.message)
+    {
+        let _ = writeln!(text, "    {}: {}", ready.reason, ready.message);
+    }
+    for problem in problems {
+        let _ = writeln!(text, "    {:?} {} at {}: {problem}", problem.severity, problem.code, problem.path);
     }
     text
 }
