@@ -57,7 +57,8 @@ fn translated(text: &str) -> String {
         }
         before = after;
     }
-    let outputs: Vec<(OutputKey, Output)> = core.outputs().map(|(key, output, _)| (key.clone(), output.clone())).collect();
+    let outputs: Vec<(OutputKey, Output)> =
+        core.outputs().map(|(key, output, _)| (key.clone(), output.clone())).collect();
     let environments: BTreeSet<Name> = outputs.iter().map(|(key, _)| key.environment().clone()).collect();
     let only: Option<Vec<&str>> = text
         .lines()
@@ -84,7 +85,8 @@ fn translated(text: &str) -> String {
 }
 
 fn made(delta: &Delta, at: Timestamp) -> Vec<Fact> {
-    let wishes = delta.keys.iter().flat_map(|wish| wish.generations.iter().map(|generation| (&wish.credential, *generation)));
+    let wishes =
+        delta.keys.iter().flat_map(|wish| wish.generations.iter().map(|generation| (&wish.credential, *generation)));
     let made = wishes.map(|(credential, generation)| Fact::KeyMade {
         credential: credential.clone(),
         generation,

@@ -420,8 +420,10 @@ fn an_envoy_that_comes_back_is_sent_what_differs() {
         [(Type::Cluster, &[]), (Type::Listener, &[]), (Type::Route, &["portico"]), (Type::Extension, &extensions)];
     for (kind, names) in asked {
         let versions = held[&kind.url()].clone();
-        let request =
-            DeltaDiscoveryRequest { initial_resource_versions: versions.into_iter().collect(), ..subscribe(kind, names) };
+        let request = DeltaDiscoveryRequest {
+            initial_resource_versions: versions.into_iter().collect(),
+            ..subscribe(kind, names)
+        };
         envoy.send(&mut world, request);
     }
     assert_eq!(envoy.settle(&mut world), [format!("Extension +{}", shards[0]), "Cluster".into(), "Listener".into()]);
@@ -437,8 +439,10 @@ fn an_envoy_that_comes_back_is_sent_what_differs() {
     for (kind, names) in asked {
         let mut versions = held[&kind.url()].clone();
         versions.insert("not-ours".to_owned(), "v17".to_owned());
-        let request =
-            DeltaDiscoveryRequest { initial_resource_versions: versions.into_iter().collect(), ..subscribe(kind, names) };
+        let request = DeltaDiscoveryRequest {
+            initial_resource_versions: versions.into_iter().collect(),
+            ..subscribe(kind, names)
+        };
         envoy.send(&mut world, request);
     }
     let seen = envoy.settle(&mut world);
