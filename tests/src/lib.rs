@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod bare;
+pub mod cluster;
 pub mod files;
 pub mod generate;
 pub mod http;

@@ -75,7 +75,8 @@ struct Pass {
     marked: [Set<Name>; STAGES.len()],
     statuses: Set<ObjectKey>,
     outputs: Map<OutputKey, Option<Output>>,
-    keys: Vec<KeyWish>,
+    /// With whether a key has to be made.
+    keys: Vec<(bool, KeyWish)>,
     recomputed: usize,
 }
 
@@ -538,7 +539,8 @@ impl Core {
             _ => Vec::new(),
         };
         if wanted != made {
-            pass.keys.push(KeyWish { credential: name.clone(), generations: wanted });
+            let makes = wanted.iter().any(|generation| !made.contains(generation));
+            pass.keys.push((makes, KeyWish { credential: name.clone(), generations: wanted }));
         }
         if replace(&mut self.views.credentials, name, view) {
             pass.statuses.insert(name.clone().of(Kind::Credential));
@@ -567,7 +569,8 @@ impl Core {
 
     /// Numbers what came out and compares it with what was there.
     fn finish(&mut self, pass: Pass) -> Delta {
-        let Pass { marked: _, mut statuses, outputs, keys, recomputed } = pass;
+        let Pass { marked: _, mut statuses, outputs, mut keys, recomputed } = pass;
+        keys.sort_by(|(makes, one), (other, two)| (makes, &one.credential).cmp(&(other, &two.credential)));
         let mut removals = Vec::new();
         let mut puts = Vec::new();
         for (key, output) in outputs {
@@ -603,7 +606,7 @@ impl Core {
         Delta {
             removals,
             puts,
-            keys,
+            keys: keys.into_iter().map(|(_, wish)| wish).collect(),
             statuses: statuses.into_iter().collect(),
             recomputed,
             wake: self.timers.first().map(|(moment, ..)| *moment),

@@ -93,7 +93,7 @@ pub struct Delta {
     pub removals: Vec<Removal>,
     /// Outputs that are new or different. Those that only take access away come first.
     pub puts: Vec<Put>,
-    /// Secrets to make or to destroy; the result comes back as a fact.
+    /// Secrets to make or to destroy; the result comes back as a fact. Those that only destroy come first.
     pub keys: Vec<KeyWish>,
     /// Objects whose status is different now; ask the core for it.
     pub statuses: Vec<ObjectKey>,

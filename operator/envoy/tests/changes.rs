@@ -183,24 +183,31 @@ async fn one_key_of_many_is_one_shard() {
     assert_eq!(last.responses["extension"], after.responses["extension"] + 1);
     assert!(last.bytes["extension"] - after.bytes["extension"] < all / 300);
 
+    assert_eq!(get(world.address(), "/nothing/here?q=secret", &[("host", "other.example")]).await.status, 401);
+
     // Keys are not to be found in anything that Envoy shows or writes.
     let dump = world.admin("/config_dump?include_eds").await;
-    assert!(dump.contains("team/app-19999") && dump.contains("[redacted]"));
+    assert!(dump.contains("keys/zz") && dump.contains("[redacted]"));
     let pages = [dump, world.admin("/stats").await, world.admin("/clusters").await, world.admin("/certs").await];
     let mut written = String::new();
     for _ in 0..100 {
         // Envoy writes its log every ten seconds, or when it is asked to.
         world.admin_post("/reopen_logs").await;
         written = std::fs::read_to_string(log.path()).unwrap();
-        if written.lines().count() >= 7 {
+        if written.lines().count() >= 8 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
-    assert!(
-        written.contains("\"application\":\"team/app-19999\"") && written.contains("\"path\":\"/pay/x\""),
-        "{written}"
-    );
+    for expected in [
+        "\"application\":\"team/app-19999\"",
+        "\"host\":\"test.example\"",
+        "\"path\":\"/pay/x\"",
+        "\"host\":\"other.example\"",
+        "\"path\":\"/nothing/here\"",
+    ] {
+        assert!(written.contains(expected), "{expected} in {written}");
+    }
     assert!(!written.contains("q=secret"), "{written}");
     for page in pages.iter().chain([&written]) {
         assert!(!page.contains("ptk_") || !page.contains(&stays.expose()[6..]), "a key is shown");

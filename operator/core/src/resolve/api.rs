@@ -148,11 +148,14 @@ pub(super) fn unknown_operation(
     path: String,
     product: &Name,
     operation: &str,
+    until: &str,
 ) -> Diagnostic {
     let ids: Vec<&str> = documents(scene, product).flat_map(Operations::ids).collect();
     let help = match nearest(operation, ids.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => "name an `operationId` of its OpenAPI document, or write `GET /path/{id}`".to_owned(),
+        Some(near) => format!("did you mean `{near}`? Until then {until}"),
+        None => {
+            format!("name an `operationId` of its OpenAPI document, or write `GET /path/{{id}}`; until then {until}")
+        }
     };
     let message = format!("{} {product} has no operation `{operation}`", Kind::ApiProduct);
     Diagnostic::error("unknown-operation", key, path, message).help(help)

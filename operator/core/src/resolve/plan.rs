@@ -112,7 +112,8 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
                 for (place, operation) in reference.operations.iter().enumerate() {
                     if !super::api::knows(scene, &product, operation) {
                         let path = format!("spec.products[{index}].operations[{place}]");
-                        problems.push(super::api::unknown_operation(scene, &key, path, &product, operation));
+                        let until = "the plan does not allow it";
+                        problems.push(super::api::unknown_operation(scene, &key, path, &product, operation, until));
                     }
                 }
                 products.push(view.terms.clone());
@@ -192,8 +193,10 @@ fn limits(scene: Scene<'_>, name: &Name, key: &crate::key::ObjectKey, problems: 
     let spec = &entry.spec;
     for (index, limit) in spec.limits.iter().enumerate() {
         let path = |field: &str| format!("spec.limits[{index}]{field}");
-        let whole = limit.product.is_none() && limit.operations.is_empty() && limit.methods.is_empty();
-        if limit.requests == 0 && whole {
+        let whole = |limit: &portico_crds::Limit| limit.operations.is_empty() && limit.methods.is_empty();
+        // More specific limits can allow what it denies.
+        let alone = || spec.limits.iter().all(|other| whole(other) || other.requests == 0);
+        if limit.requests == 0 && limit.product.is_none() && whole(limit) && alone() {
             problems.push(
                 Diagnostic::warning("limit-of-zero", key, path(".requests"), "a limit of 0 denies every request")
                     .help("this plan serves nothing; give a number, or remove the limit for an unlimited plan"),
@@ -220,7 +223,8 @@ fn limits(scene: Scene<'_>, name: &Name, key: &crate::key::ObjectKey, problems: 
         for (place, operation) in limit.operations.iter().enumerate() {
             if !products.is_empty() && !products.iter().any(|product| super::api::knows(scene, product, operation)) {
                 let path = path(&format!(".operations[{place}]"));
-                problems.push(super::api::unknown_operation(scene, key, path, &products[0], operation));
+                let until = "this limit does not count it";
+                problems.push(super::api::unknown_operation(scene, key, path, &products[0], operation, until));
             }
         }
         let same = |other: &portico_crds::Limit| {

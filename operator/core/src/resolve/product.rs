@@ -96,7 +96,8 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         for (place, operation) in scope.operations.iter().enumerate() {
             if !super::api::knows(scene, name, operation) {
                 let path = format!("spec.scopes[{index}].operations[{place}]");
-                problems.push(super::api::unknown_operation(scene, &key, path, name, operation));
+                let until = format!("scope `{}` does not guard it", scope.name);
+                problems.push(super::api::unknown_operation(scene, &key, path, name, operation, &until));
             }
         }
     }

@@ -315,7 +315,7 @@ impl<'a> Case<'a> {
                     // What it had is over, what it asks for is still to come.
                     phase = Phase::Pending;
                     let text = self.unanswered(requested).waiting.unwrap_or_default();
-                    waiting = Some(format!("{text}; of what it had, {why}").into());
+                    waiting = Some(format!("{text}; what it had is over: {why}").into());
                     grant = None;
                 }
                 None => wake = sooner(wake, end),
@@ -338,6 +338,7 @@ impl<'a> Case<'a> {
         {
             phase = Phase::Pending;
             waiting = Some(text);
+            grant = None;
         }
         if self.spec.suspend && phase == Phase::Active {
             phase = Phase::Suspended;
@@ -426,7 +427,7 @@ impl<'a> Case<'a> {
 /// What an answer that is not a grant makes of a request. What is granted already goes on.
 fn weigh<'a>(outcome: Outcome<'a>, against: &Answer<'a>) -> Outcome<'a> {
     let ApprovalSpec { decision, reason, .. } = against.spec;
-    let reason = reason.as_deref().unwrap_or("no reason is given");
+    let reason = reason.as_deref().unwrap_or("no reason is given").trim_end().trim_end_matches('.');
     let says = if *decision == Decision::Denied { "denies it" } else { "asks for changes" };
     let name = against.name;
     let approval = outcome.grant.as_ref().and_then(|grant| grant.approval.as_ref());

@@ -1,7 +1,8 @@
 //! Where Envoy listens, and what a request passes on its way: the same filters at every listener.
 //!
 //! No filter asks Portico. In order:
-//! 1. before all else, headers are thrown away that only Portico may set;
+//! 1. before all else, headers are thrown away that only Portico may set; where there is an access log, path and host are
+//!    noted for it as they came;
 //! 2. CORS answers preflights, which carry no key;
 //! 3. the key's first characters choose a shard of keys, and the shard turns the key into the client's plans and scopes
 //!    in [`CLIENT_HEADER`]. Whatever chooses no shard is denied;
@@ -46,6 +47,26 @@ const OVERRIDES: [&str; 6] = [
     "x-rewrite-url",
 ];
 
+/// What the access log says of a request. Neither the key nor the query, which may hold anything.
+const LOGGED: [(&str, &str); 13] = [
+    ("time", "%START_TIME%"),
+    ("method", "%REQ(:METHOD)%"),
+    ("path", "%FILTER_STATE(portico.path:PLAIN)%"),
+    ("host", "%FILTER_STATE(portico.host:PLAIN)%"),
+    ("status", "%RESPONSE_CODE%"),
+    ("details", "%RESPONSE_CODE_DETAILS%"),
+    ("flags", "%RESPONSE_FLAGS%"),
+    ("milliseconds", "%DURATION%"),
+    ("received", "%BYTES_RECEIVED%"),
+    ("sent", "%BYTES_SENT%"),
+    ("application", "%DYNAMIC_METADATA(portico:application)%"),
+    ("cluster", "%UPSTREAM_CLUSTER%"),
+    ("request", "%REQ(X-REQUEST-ID)%"),
+];
+
+/// What is noted for it, as by the end both are what the upstream saw.
+const NOTED: [(&str, &str); 2] = [("portico.path", "%PATH(NQ:PATH)%"), ("portico.host", "%REQ(:AUTHORITY)%")];
+
 /// The listener's name.
 pub(super) fn name(listener: &EnvoyListener) -> String {
     format!("listener/{}", listener.name)
@@ -65,7 +86,10 @@ pub(super) fn resource(
         essence.extend_from_slice(shard.as_bytes());
     }
     essence.extend_from_slice(settings.api_key_header.as_bytes());
-    essence.extend(options.access_log.iter().flat_map(|path| path.bytes()));
+    if let Some(path) = &options.access_log {
+        essence.extend_from_slice(path.as_bytes());
+        essence.extend_from_slice(format!("{LOGGED:?}{NOTED:?}").as_bytes());
+    }
     (assemble(listener, settings, certificates, options, key_filter(&settings.api_key_header)), essence)
 }
 
@@ -129,14 +153,19 @@ fn connection_manager(
 ) -> hcm::HttpConnectionManager {
     hcm::HttpConnectionManager {
         stat_prefix: listener.name.clone(),
-        http_filters: vec![
-            filter("envoy.filters.http.cors", &Cors::default()),
-            key_filter,
-            application_filter(),
-            reroute_filter(),
-            dynamic_filter(limits::RESOURCE, limits::type_url()),
-            filter("envoy.filters.http.router", &Router { suppress_envoy_headers: true, ..Router::default() }),
-        ],
+        http_filters: options
+            .access_log
+            .iter()
+            .map(|_| note_filter("noted", &NOTED, false))
+            .chain([
+                filter("envoy.filters.http.cors", &Cors::default()),
+                key_filter,
+                application_filter(),
+                reroute_filter(),
+                dynamic_filter(limits::RESOURCE, limits::type_url()),
+                filter("envoy.filters.http.router", &Router { suppress_envoy_headers: true, ..Router::default() }),
+            ])
+            .collect(),
         early_header_mutation_extensions: vec![wire::extension(
             "envoy.http.early_header_mutation.header_mutation",
             &early::HeaderMutation { mutations: forbidden_headers(settings) },
@@ -258,16 +287,21 @@ fn application_filter() -> hcm::HttpFilter {
 
 /// The value does not matter: this filter is the one that can have the route chosen again.
 fn reroute_filter() -> hcm::HttpFilter {
-    let value = state_value::FilterStateValue {
+    note_filter("reroute", &[("portico.known", "yes")], true)
+}
+
+/// Notes values, by name, that later filters and the access log can read.
+fn note_filter(name: &str, notes: &[(&str, &str)], clear_route_cache: bool) -> hcm::HttpFilter {
+    let values = notes.iter().map(|(key, format)| state_value::FilterStateValue {
         factory_key: "envoy.string".to_owned(),
-        key: Some(state_value::filter_state_value::Key::ObjectKey("portico.known".to_owned())),
+        key: Some(state_value::filter_state_value::Key::ObjectKey((*key).to_owned())),
         value: Some(state_value::filter_state_value::Value::FormatString(core::SubstitutionFormatString {
-            format: Some(core::substitution_format_string::Format::TextFormatSource(wire::text("yes"))),
+            format: Some(core::substitution_format_string::Format::TextFormatSource(wire::text(*format))),
             ..core::SubstitutionFormatString::default()
         })),
         ..state_value::FilterStateValue::default()
-    };
-    filter("reroute", &set_filter_state::Config { on_request_headers: vec![value], clear_route_cache: true })
+    });
+    filter(name, &set_filter_state::Config { on_request_headers: values.collect(), clear_route_cache })
 }
 
 /// What Envoy itself answers is JSON. The 403s bring their text along, see the routes.
@@ -326,24 +360,8 @@ fn reply(status: u32, body: String) -> hcm::ResponseMapper {
     }
 }
 
-/// Neither the key nor the query, which may hold anything.
 fn access_log(path: &str) -> accesslog::AccessLog {
-    let fields = [
-        ("time", "%START_TIME%"),
-        ("method", "%REQ(:METHOD)%"),
-        ("path", "%PATH(NQ:ORIG)%"),
-        ("host", "%REQ(:AUTHORITY)%"),
-        ("status", "%RESPONSE_CODE%"),
-        ("details", "%RESPONSE_CODE_DETAILS%"),
-        ("flags", "%RESPONSE_FLAGS%"),
-        ("milliseconds", "%DURATION%"),
-        ("received", "%BYTES_RECEIVED%"),
-        ("sent", "%BYTES_SENT%"),
-        ("application", "%DYNAMIC_METADATA(portico:application)%"),
-        ("cluster", "%UPSTREAM_CLUSTER%"),
-        ("request", "%REQ(X-REQUEST-ID)%"),
-    ];
-    let fields = fields
+    let fields = LOGGED
         .map(|(name, format)| (name.to_owned(), Value { kind: Some(value::Kind::StringValue(format.to_owned())) }));
     let log = file_log::FileAccessLog {
         path: path.to_owned(),

@@ -15,9 +15,14 @@ pub(super) const DISGUISED: &str = r"(?:/[^/]*)*/\.{0,2}(?:;|%3[Bb]).*";
 /// What may stand at the end of a segment and not count.
 const PARAMETERS: &str = "(?:(?:;|%3B)[^/]*)?";
 
+<<<<<<< HEAD
 /// Matches all that a server might take for `template` below `base`.
+=======
+/// Matches all that a server might take for `template` below `base`. The base itself stands to the letter: nothing else
+/// leads to the API.
+>>>>>>> main
 pub(super) fn lenient(base: &str, template: &str) -> String {
-    let mut pattern = format!("(?i){}", escape(base.trim_end_matches('/')));
+    let mut pattern = format!("{}(?i)", escape(base.trim_end_matches('/')));
     for segment in template.split('/').filter(|segment| !segment.is_empty()) {
         pattern.push('/');
         push_segment(&mut pattern, segment, push_any_spelling);
@@ -70,7 +75,7 @@ fn decoded(text: &str) -> impl Iterator<Item = u8> {
     })
 }
 
-/// As it is, or encoded. Case does not matter in the whole pattern.
+/// As it is, or encoded. Case does not matter there.
 fn push_any_spelling(pattern: &mut String, byte: u8) {
     let character = char::from(byte);
     if byte.is_ascii_alphanumeric() {

@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
             }
-            let mut chunk = [0; 16 * 1024];
+            let mut chunk = vec![0; 16 * 1024];
             let read = self.stream.read(&mut chunk).await?;
             if read == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut body = bytes.split_off(head);
         if find("transfer-encoding").is_some() {
             while !body.ends_with(b"0\r\n\r\n") {
-                let mut chunk = [0; 64 * 1024];
+                let mut chunk = vec![0; 64 * 1024];
                 let read = self.stream.read(&mut chunk).await?;
                 if read == 0 {
                     return Err(std::io::ErrorKind::UnexpectedEof.into());
@@ -79,7 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let length: usize = find("content-length").map_or(0, |length| length.parse().unwrap());
             let length = if method == "HEAD" { 0 } else { length };
             while body.len() < length {
-                let mut chunk = [0; 64 * 1024];
+                let mut chunk = vec![0; 64 * 1024];
                 let read = self.stream.read(&mut chunk).await?;
                 if read == 0 {
                     return Err(std::io::ErrorKind::UnexpectedEof.into());

@@ -26,6 +26,7 @@ impl Upstream {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (counter, tls) = (counter.clone(), tls.clone());
+                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
                     match tls {
                         None => echo(stream, counter).await,
