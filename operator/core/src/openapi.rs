@@ -42,11 +42,20 @@ enum PathEntry {
     Other(IgnoredAny),
 }
 
+/// Why it is not known what a document describes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unread {
+    /// There is none where the product says.
+    Absent(String),
+    /// It is no OpenAPI document.
+    Invalid(String),
+}
+
 /// Reads a document in YAML or JSON.
-pub(crate) fn parse(text: &str) -> Result<Operations, String> {
-    let document: Document = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+pub(crate) fn parse(text: &str) -> Result<Operations, Unread> {
+    let document: Document = serde_yaml::from_str(text).map_err(|error| Unread::Invalid(error.to_string()))?;
     if document.openapi.is_none() && document.swagger.is_none() {
-        return Err("it has neither `openapi` nor `swagger` at its top".to_owned());
+        return Err(Unread::Invalid("it has neither `openapi` nor `swagger` at its top".to_owned()));
     }
     let mut list = Vec::new();
     for (path, entries) in document.paths {
@@ -110,7 +119,9 @@ mod tests {
 
     #[test]
     fn what_is_not_openapi_is_said() {
-        assert!(parse("hello: world").is_err_and(|error| error.contains("openapi")));
+        assert!(
+            parse("hello: world").is_err_and(|error| matches!(error, Unread::Invalid(why) if why.contains("openapi")))
+        );
         assert!(parse("openapi: 3.1.0\npaths: [1").is_err());
     }
 }

@@ -12,7 +12,7 @@ use portico_crds::{
 use crate::batch::{Document, Object, Spec};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::openapi::{self, Operations};
+use crate::openapi::{self, Operations, Unread};
 use crate::table::{Map, Referrers, Set};
 
 /// An object and when it came to be.
@@ -26,7 +26,7 @@ pub(crate) struct Entry<S> {
 pub(crate) type Table<S> = Map<Name, Entry<S>>;
 
 /// Operations by version.
-type Documents = BTreeMap<String, Result<Operations, String>>;
+type Documents = BTreeMap<String, Result<Operations, Unread>>;
 
 /// A key that the secret store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,7 +185,7 @@ impl World {
     pub(crate) fn document(&mut self, product: &Name, version: String, document: Option<Document>) {
         let read = match document {
             Some(Document::Text(text)) => openapi::parse(&text),
-            Some(Document::Unreadable(why)) => Err(why),
+            Some(Document::Unreadable(why)) => Err(Unread::Absent(why)),
             None => {
                 if let Some(versions) = self.documents.get_mut(product) {
                     versions.remove(&version);
@@ -200,7 +200,7 @@ impl World {
     }
 
     /// What a version's document describes, or why that is not known; `None` if it has none.
-    pub(crate) fn operations(&self, product: &Name, version: &str) -> Option<&Result<Operations, String>> {
+    pub(crate) fn operations(&self, product: &Name, version: &str) -> Option<&Result<Operations, Unread>> {
         let inline = self.inline.get(product).and_then(|versions| versions.get(version));
         inline.or_else(|| self.documents.get(product)?.get(version))
     }

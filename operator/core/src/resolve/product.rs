@@ -8,6 +8,7 @@ use portico_crds::{Audience, Consumers, ConsumersFrom, LifecycleStage, Namespace
 use super::{Scene, sooner, stage_at};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name};
+use crate::openapi::Unread;
 use crate::world::World;
 
 /// What subscribers are held to. A change of anything else in a product does not concern them.
@@ -79,18 +80,22 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         }
     }
     for (index, version) in spec.versions.iter().enumerate() {
-        if let Some(Err(why)) = scene.world.operations(name, &version.name) {
-            let path = format!("spec.versions[{index}].openapi");
-            problems.push(
-                Diagnostic::warning(
-                    "unreadable-openapi",
-                    &key,
-                    path,
-                    format!("the OpenAPI document does not read: {why}"),
-                )
-                .help("requests are served; operations that plans name by `operationId` are not known until it reads"),
-            );
-        }
+        let path = || format!("spec.versions[{index}].openapi");
+        let problem = match scene.world.operations(name, &version.name) {
+            Some(Err(Unread::Absent(why))) => Diagnostic::error(
+                "missing-openapi",
+                &key,
+                path(),
+                format!("the OpenAPI document is not to be had: {why}"),
+            ),
+            Some(Err(Unread::Invalid(why))) => {
+                let message = format!("the OpenAPI document does not read: {why}");
+                Diagnostic::warning("invalid-openapi", &key, path(), message)
+            }
+            Some(Ok(_)) | None => continue,
+        };
+        let help = "requests are served; operations that plans name by `operationId` are not known until it reads";
+        problems.push(problem.help(help));
     }
     for (index, scope) in spec.scopes.iter().enumerate() {
         for (place, operation) in scope.operations.iter().enumerate() {

@@ -15,12 +15,8 @@ pub(super) const DISGUISED: &str = r"(?:/[^/]*)*/\.{0,2}(?:;|%3[Bb]).*";
 /// What may stand at the end of a segment and not count.
 const PARAMETERS: &str = "(?:(?:;|%3B)[^/]*)?";
 
-<<<<<<< HEAD
-/// Matches all that a server might take for `template` below `base`.
-=======
 /// Matches all that a server might take for `template` below `base`. The base itself stands to the letter: nothing else
 /// leads to the API.
->>>>>>> main
 pub(super) fn lenient(base: &str, template: &str) -> String {
     let mut pattern = format!("{}(?i)", escape(base.trim_end_matches('/')));
     for segment in template.split('/').filter(|segment| !segment.is_empty()) {
