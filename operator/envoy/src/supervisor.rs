@@ -23,7 +23,7 @@ use process::Process;
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 /// After so long a run it counts as a good one.
-const GOOD_RUN: Duration = Duration::from_secs(60);
+const GOOD_RUN: Duration = Duration::from_mins(1);
 
 /// How an Envoy is to be run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Supervisor {
             .map_err(|source| Error::File { path: settings.directory.clone(), source })?;
         let process = match Process::left_running(&settings).await? {
             Some(process) => process,
-            None => Process::start(&settings).await?,
+            None => Process::start(&settings)?,
         };
         let (sender, state) = watch::channel(State::Running { pid: process.pid() });
         let (end, ended) = oneshot::channel();
@@ -243,7 +243,7 @@ async fn supervise(
                 () = tokio::time::sleep(pause) => {}
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
-            match Process::start(&settings).await {
+            match Process::start(&settings) {
                 Ok(started) => {
                     process = started;
                     log.restart();

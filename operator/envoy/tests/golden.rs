@@ -128,29 +128,29 @@ fn sorted(value: Value) -> serde_yaml::Value {
 fn objects(text: &str) -> Vec<Object> {
     let documents = serde_yaml::Deserializer::from_str(text);
     let values = documents.map(|document| serde_yaml::Value::deserialize(document).unwrap());
-    values.filter(|value| !value.is_null()).map(object).collect()
+    values.filter(|value| !value.is_null()).map(|value| object(&value)).collect()
 }
 
-fn object(value: serde_yaml::Value) -> Object {
-    fn spec<S: serde::de::DeserializeOwned>(value: serde_yaml::Value) -> Box<S> {
-        Box::new(serde_yaml::from_value(value).unwrap())
+fn object(value: &serde_yaml::Value) -> Object {
+    fn spec<S: serde::de::DeserializeOwned>(value: &serde_yaml::Value) -> S {
+        serde_yaml::from_value(value.clone()).unwrap()
     }
     let text = |value: &serde_yaml::Value| value.as_str().unwrap().to_owned();
     let metadata = &value["metadata"];
     let name = Name::new(text(&metadata["namespace"]), text(&metadata["name"]));
     let kind: Kind = value["kind"].as_str().unwrap().parse().unwrap();
-    let body = value["spec"].clone();
+    let body = &value["spec"];
     let spec = match kind {
-        Kind::Portal => Spec::Portal(spec(body)),
-        Kind::Environment => Spec::Environment(spec(body)),
-        Kind::ApiProduct => Spec::ApiProduct(spec(body)),
-        Kind::Plan => Spec::Plan(spec(body)),
-        Kind::Team => Spec::Team(spec(body)),
-        Kind::Developer => Spec::Developer(spec(body)),
-        Kind::Application => Spec::Application(spec(body)),
-        Kind::Subscription => Spec::Subscription(spec(body)),
-        Kind::Approval => Spec::Approval(spec(body)),
-        Kind::Credential => Spec::Credential(spec(body)),
+        Kind::Portal => Spec::Portal(Box::new(spec(body))),
+        Kind::Environment => Spec::Environment(Box::new(spec(body))),
+        Kind::ApiProduct => Spec::ApiProduct(Box::new(spec(body))),
+        Kind::Plan => Spec::Plan(Box::new(spec(body))),
+        Kind::Team => Spec::Team(Box::new(spec(body))),
+        Kind::Developer => Spec::Developer(Box::new(spec(body))),
+        Kind::Application => Spec::Application(Box::new(spec(body))),
+        Kind::Subscription => Spec::Subscription(Box::new(spec(body))),
+        Kind::Approval => Spec::Approval(Box::new(spec(body))),
+        Kind::Credential => Spec::Credential(Box::new(spec(body))),
     };
     Object { name, generation: None, created: None, spec }
 }

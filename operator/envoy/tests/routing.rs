@@ -62,9 +62,11 @@ async fn products_share_listeners_by_host_and_path() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_are_rewritten() {
+    // A base path, what replaces it, the path of the upstream's URL; what is asked for, and what the upstream sees.
+    type Case = (&'static str, Option<&'static str>, &'static str, &'static [(&'static str, &'static str)]);
     let upstream = Upstream::start().await;
     let mut world = World::start().await;
-    let cases: [(&str, Option<&str>, &str, &[(&str, &str)]); 7] = [
+    let cases: [Case; 7] = [
         ("/kept/v1", None, "", &[("/kept/v1", "/kept/v1"), ("/kept/v1/a?b=/c", "/kept/v1/a?b=/c")]),
         ("/root", Some("/"), "", &[("/root", "/"), ("/root/", "/"), ("/root/a", "/a"), ("/root?q", "/?q")]),
         ("/moved", Some("/v2/"), "", &[("/moved", "/v2"), ("/moved/", "/v2/"), ("/moved/a/moved", "/v2/a/moved")]),

@@ -147,7 +147,7 @@ impl Stream {
             }
             self.nonce += 1;
             let complete = settled && !held_up;
-            responses.extend(subscription.respond(*kind, missing, self.nonce, complete, environment));
+            responses.push(subscription.respond(*kind, missing, self.nonce, complete, environment));
         }
         let confirmed = self.types.iter().filter(|(kind, one)| one.known || environment.needs(**kind));
         let confirmed = confirmed.map(|(_, one)| one.confirmed).min().unwrap_or_default();
@@ -238,7 +238,7 @@ impl Subscription {
         nonce: u64,
         mut complete: bool,
         environment: &Environment,
-    ) -> Option<DeltaDiscoveryResponse> {
+    ) -> DeltaDiscoveryResponse {
         missing.put.sort_by_cached_key(|(name, _)| (std::cmp::Reverse(environment.urgency(kind, name)), name.clone()));
         missing.removed.sort();
         if let Some(place) = missing.put.iter().position(|(name, _)| self.alone.contains(name)) {
@@ -274,13 +274,13 @@ impl Subscription {
             removed: missing.removed.clone(),
             confirms: complete.then_some(environment.serial),
         });
-        Some(DeltaDiscoveryResponse {
+        DeltaDiscoveryResponse {
             type_url: kind.url(),
             resources,
             removed_resources: missing.removed,
             nonce,
             ..DeltaDiscoveryResponse::default()
-        })
+        }
     }
 
     fn accepted(&mut self, kind: Type, flight: Flight, envoy: u64, environment: &mut Environment) -> bool {

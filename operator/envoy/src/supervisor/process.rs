@@ -61,7 +61,7 @@ impl Process {
     }
 
     /// Starts an Envoy.
-    pub(super) async fn start(settings: &Settings) -> Result<Process, Error> {
+    pub(super) fn start(settings: &Settings) -> Result<Process, Error> {
         let config = settings.directory.join("bootstrap.json");
         write(&config, &format!("{:#}\n", bootstrap::bootstrap(settings)))?;
         let log = log::path(&settings.directory);
@@ -140,7 +140,9 @@ fn record(settings: &Settings) -> PathBuf {
 /// Of everything that an Envoy cannot learn while it runs.
 fn digest(settings: &Settings) -> String {
     let all = format!("{}{}{:?}", bootstrap::bootstrap(settings), settings.binary.display(), settings.concurrency);
-    Sha256::digest(all.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let digest = Sha256::digest(all.as_bytes());
+    let first = digest.first_chunk::<16>().copied().unwrap_or_default();
+    format!("{:032x}", u128::from_be_bytes(first))
 }
 
 /// When a process was started, where the system says so.

@@ -1,5 +1,6 @@
 //! A client that sends what it is told to, well-formed or not.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -41,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             text.push_str("host: test.example\r\n");
         }
         for (name, value) in headers {
-            text.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(text, "{name}: {value}\r\n");
         }
         text.push_str("\r\n");
         self.stream.write_all(text.as_bytes()).await?;

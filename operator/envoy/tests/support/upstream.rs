@@ -48,7 +48,7 @@ impl Upstream {
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut chunk = [0; 16 * 1024];
+                let mut chunk = vec![0; 16 * 1024];
                 let _ = stream.read(&mut chunk).await;
                 let _ = stream.write_all(b"good morning\r\n\r\n").await;
             }
@@ -65,7 +65,7 @@ impl Upstream {
 /// Requests without bodies, answered with their heads.
 async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin, counter: Arc<AtomicU64>) {
     let mut bytes = Vec::new();
-    let mut chunk = [0; 16 * 1024];
+    let mut chunk = vec![0; 16 * 1024];
     loop {
         let Ok(read) = stream.read(&mut chunk).await else { return };
         if read == 0 {
