@@ -1,0 +1,104 @@
+//! Puts things into the cluster: statuses and Secrets by server-side apply, all as one field manager.
+
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::{Client, ResourceExt as _};
+use portico_core::key::{Name, ObjectKey};
+use serde_json::{Value, json};
+
+use crate::secret;
+use crate::status::Observed;
+use crate::watch::resource;
+use crate::{Error, MANAGER};
+
+/// Something was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The API server said no, or said nothing.
+    #[error("the API server did not take it")]
+    Api(#[source] Error),
+    /// There is a Secret of that name that Portico did not make.
+    #[error("there is a Secret {0} already, and Portico did not make it")]
+    Foreign(Name),
+}
+
+impl WriteError {
+    /// Whether trying again soon may help. What somebody has to mend first is tried again too, but seldom.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            WriteError::Api(Error::Api(status)) => matches!(status.code, 409 | 410 | 429 | 500..),
+            WriteError::Api(_) => true,
+            WriteError::Foreign(_) => false,
+        }
+    }
+}
+
+fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404)
+}
+
+/// Writes a status. Answers what stands there now; `None` if the object is gone, or another one has its name.
+pub async fn status(
+    client: &Client,
+    key: &ObjectKey,
+    uid: &str,
+    status: &Value,
+) -> Result<Option<Observed>, WriteError> {
+    let resource = resource(key.kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.name.namespace, &resource);
+    let body = json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": { "namespace": key.name.namespace, "name": key.name.name, "uid": uid },
+        "status": status,
+    });
+    match api.patch_status(&key.name.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
+        Ok(found) => Ok(Some(Observed::new(found.data.get("status")))),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(WriteError::Api(error)),
+    }
+}
+
+/// Writes a Secret of Portico's. `is_known` says that there is one already that Portico made.
+pub async fn secret(client: &Client, wanted: &Secret, is_known: bool) -> Result<(), WriteError> {
+    let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    if !is_known && let Some(found) = api.get_opt(&name).await.map_err(WriteError::Api)? {
+        let owner = |secret: &Secret| secret.owner_references().first().map(|owner| owner.uid.clone());
+        if secret::read(&found).is_none() || owner(&found) != owner(wanted) {
+            return Err(WriteError::Foreign(Name::new(namespace, name)));
+        }
+    }
+    let parameters = PatchParams::apply(MANAGER).force();
+    api.patch(&name, &parameters, &Patch::Apply(wanted)).await.map_err(WriteError::Api)?;
+    Ok(())
+}
+
+/// Deletes a Secret of Portico's. One that is gone already is as good.
+pub async fn delete_secret(client: &Client, name: &Name) -> Result<(), WriteError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &name.namespace);
+    let found = match api.get_opt(&name.name).await.map_err(WriteError::Api)? {
+        Some(found) if secret::read(&found).is_some() => found,
+        _ => return Ok(()),
+    };
+    // Not one that somebody makes in its place meanwhile.
+    let preconditions = Preconditions { uid: found.uid(), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(&name.name, &parameters).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(WriteError::Api(error)),
+    }
+}
+
+/// How an Event names the object that it is about.
+pub fn reference(key: &ObjectKey, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{}/{}", portico_crds::GROUP, portico_crds::VERSION)),
+        kind: Some(key.kind.as_str().to_owned()),
+        namespace: Some(key.name.namespace.to_string()),
+        name: Some(key.name.name.to_string()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
