@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The pause after a first failure; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// A key of something that is written.
 pub trait Task: Clone + Ord + Hash {

@@ -1,5 +1,6 @@
 //! From objects of the API server to desired state.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::DynamicObject;
 use kube::{Resource as _, ResourceExt as _};
@@ -26,6 +27,8 @@ pub struct Met {
     pub said: Result<Object, Vec<Diagnostic>>,
     /// The status that it has.
     pub observed: Observed,
+    /// Of a credential: the digest of its newest key, as its status has it.
+    pub fingerprint: Option<Box<str>>,
 }
 
 /// The documents in a `ConfigMap`.
@@ -47,16 +50,21 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
         return None;
     }
     let uid = found.uid().unwrap_or_default().into();
-    let created = found.meta().creation_timestamp.as_ref().map(|time| time.0);
+    let created = found
+        .meta()
+        .creation_timestamp
+        .as_ref()
+        .and_then(|time| Timestamp::from_nanosecond(time.0.as_nanosecond()).ok());
     let generation = found.metadata.generation;
     let mut data = found.data;
     let observed = Observed::new(data.get("status"));
+    let fingerprint = data["status"]["fingerprint"].as_str().map(Into::into);
     let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
-    let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, message)]).and_then(|spec| {
+    let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, &message)]).and_then(|spec| {
         let faults = validate(&spec);
         if faults.is_empty() { Ok(Object { name, generation, created, spec }) } else { Err(about(&key, faults)) }
     });
-    Some(Met { key, uid, said, observed })
+    Some(Met { key, uid, said, observed, fingerprint })
 }
 
 /// Reads documents.
@@ -90,7 +98,7 @@ fn spec_of(kind: Kind, spec: Value) -> Result<Spec, String> {
     })
 }
 
-fn unreadable(key: &ObjectKey, why: String) -> Diagnostic {
+fn unreadable(key: &ObjectKey, why: &str) -> Diagnostic {
     Diagnostic::error("unreadable", key, "spec", format!("this version of Portico cannot read it: {why}"))
         .help("what it said before holds; apply the definitions of this version and correct the object")
 }

@@ -1,4 +1,4 @@
-//! Secrets with API keys: the one place in the cluster where keys stand.
+//! Secrets with API keys, the one place in the cluster where keys stand, and Secrets with certificates.
 //!
 //! The newest key is in `api-key`; keys before it that are still good, in `api-key-<generation>`. Which generation is when
 //! made of is in an annotation. A Secret belongs to its Credential and goes with it.
@@ -16,10 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::read::name_of;
 
-/// The label of every Secret with keys of Portico's.
+/// The label of every Secret that concerns Portico.
 pub const LABEL: &str = "portico.dev/secret";
-/// Its value.
+/// Its value where Portico made it, for keys.
 pub const LABEL_VALUE: &str = "api-key";
+/// Its value where somebody else made it, with certificates of listeners or authorities of upstreams.
+pub const CERTIFICATE: &str = "certificate";
 /// The key within the Secret under which the newest key stands.
 pub const NEWEST: &str = "api-key";
 
@@ -46,6 +48,8 @@ pub struct Delivered {
     pub credential: Name,
     /// The `metadata.uid` of that credential.
     pub owner: Box<str>,
+    /// Its `metadata.resourceVersion`, so that it is not written over when somebody else was quicker.
+    pub version: Box<str>,
     /// The keys, oldest first. Those that do not read are left out.
     pub keys: Vec<Key>,
     /// Whether it holds anything that Portico would not have written.
@@ -91,7 +95,18 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
             .all(|(key, value)| secret.annotations().get(key) == Some(value));
         !same_data || !same_notes
     };
-    Some(Delivered { name, credential, owner, keys, is_altered })
+    let version = secret.resource_version().unwrap_or_default().into();
+    Some(Delivered { name, credential, owner, version, keys, is_altered })
+}
+
+/// The texts in a Secret with certificates; `None` if it is not labelled as one.
+pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)> {
+    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE) {
+        return None;
+    }
+    let texts = secret.data.iter().flatten();
+    let texts = texts.filter_map(|(key, bytes)| Some((key.clone(), String::from_utf8(bytes.0.clone()).ok()?)));
+    Some((name_of(secret)?, texts.collect()))
 }
 
 /// The Secret that holds these keys, oldest first.

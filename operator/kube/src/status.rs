@@ -46,6 +46,11 @@ impl Observed {
         self.digest == digest(wanted)
     }
 
+    /// Whether it said that the object is ready; `None` if it said nothing of that.
+    pub fn ready(&self) -> Option<bool> {
+        self.since.iter().find(|known| TYPES[usize::from(known.place)] == "Ready").map(|known| known.holds)
+    }
+
     fn since(&self, condition: &Condition) -> Option<Timestamp> {
         let place = TYPES.iter().position(|known| condition.r#type == *known)?;
         let known = self.since.iter().find(|known| usize::from(known.place) == place)?;
@@ -127,7 +132,9 @@ fn digest(status: &Value) -> u64 {
             Value::String(text) => (3u8, text).hash(hasher),
             Value::Array(items) => {
                 (4u8, items.len()).hash(hasher);
-                items.iter().for_each(|item| add(item, hasher));
+                for item in items {
+                    add(item, hasher);
+                }
             }
             Value::Object(fields) => {
                 let mut names: Vec<&String> = fields.keys().filter(|name| *name != "lastTransitionTime").collect();

@@ -1,7 +1,7 @@
 //! Follows the objects in a cluster. Nothing that happened is left out: after a lost connection everything is listed anew,
 //! and what is missing from the list is told to be gone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -40,7 +40,9 @@ pub enum Seen {
     ObjectGone(ObjectKey),
     /// A Secret of Portico's is there.
     Secret(Box<Delivered>),
-    /// A Secret is gone, or no longer looks like one of Portico's.
+    /// A Secret with certificates is there.
+    Certificates(Name, BTreeMap<String, String>),
+    /// A Secret is gone, or no longer concerns Portico.
     SecretGone(Name),
     /// A `ConfigMap` with documents is there.
     Documents(Documents),
@@ -103,8 +105,11 @@ pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Sourc
     let wanted = if scope.secret_namespaces.is_empty() { &scope.namespaces } else { &scope.secret_namespaces };
     for namespace in places(wanted) {
         let source = Source { kind: "Secret", namespace: namespace.clone() };
-        let labelled = watcher::Config::default().labels(&format!("{}={}", secret::LABEL, secret::LABEL_VALUE));
-        let tell = |found: Secret| secret::read(&found).map(|found| Seen::Secret(Box::new(found)));
+        let labelled = watcher::Config::default().labels(secret::LABEL);
+        let tell = |found: Secret| {
+            let delivered = secret::read(&found).map(|found| Seen::Secret(Box::new(found)));
+            delivered.or_else(|| secret::certificates(&found).map(|(name, texts)| Seen::Certificates(name, texts)))
+        };
         let api = typed::<Secret>(client, namespace.as_deref());
         tokio::spawn(follow(api, labelled, source.clone(), tell, Seen::SecretGone, out.clone()));
         sources.push(source);

@@ -6,7 +6,7 @@ use kube::{Client, ResourceExt as _};
 use portico_core::key::{Name, ObjectKey};
 use serde_json::{Value, json};
 
-use crate::secret;
+use crate::secret::{self, Delivered};
 use crate::status::Observed;
 use crate::watch::resource;
 use crate::{Error, MANAGER};
@@ -59,19 +59,24 @@ pub async fn status(
     }
 }
 
-/// Writes a Secret of Portico's. `is_known` says that there is one already that Portico made.
-pub async fn secret(client: &Client, wanted: &Secret, is_known: bool) -> Result<(), WriteError> {
+/// Writes a Secret of Portico's, and answers what stands there now. That is not always what was wanted: where one was
+/// not known to be there and somebody else of Portico's made it meanwhile, that one stays.
+///
+/// `version` is that of the Secret to be replaced; `None` if none is known.
+pub async fn secret(client: &Client, mut wanted: Secret, version: Option<&str>) -> Result<Delivered, WriteError> {
     let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
-    if !is_known && let Some(found) = api.get_opt(&name).await.map_err(WriteError::Api)? {
+    let foreign = || WriteError::Foreign(Name::new(namespace.as_str(), name.as_str()));
+    if let Some(version) = version {
+        wanted.metadata.resource_version = Some(version.to_owned());
+    } else if let Some(found) = api.get_opt(&name).await.map_err(WriteError::Api)? {
         let owner = |secret: &Secret| secret.owner_references().first().map(|owner| owner.uid.clone());
-        if secret::read(&found).is_none() || owner(&found) != owner(wanted) {
-            return Err(WriteError::Foreign(Name::new(namespace, name)));
-        }
+        let found = secret::read(&found).filter(|_| owner(&found) == owner(&wanted));
+        return found.ok_or_else(foreign);
     }
     let parameters = PatchParams::apply(MANAGER).force();
-    api.patch(&name, &parameters, &Patch::Apply(wanted)).await.map_err(WriteError::Api)?;
-    Ok(())
+    let found = api.patch(&name, &parameters, &Patch::Apply(&wanted)).await.map_err(WriteError::Api)?;
+    secret::read(&found).ok_or_else(foreign)
 }
 
 /// Deletes a Secret of Portico's. One that is gone already is as good.
