@@ -292,9 +292,6 @@ impl Core {
             Kind::Approval => {
                 if let Some(entry) = world.approvals.get(name) {
                     pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, name));
-                    if let Some(grant) = &entry.spec.grant {
-                        pass.mark(Stage::Places, &World::resolve_local(&grant.plan, name));
-                    }
                 }
             }
             Kind::Credential => {
