@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DynamicObject};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use tempfile::TempDir;
@@ -193,9 +194,19 @@ impl Tenancy {
         tenancy
     }
 
+    /// The same in a cluster of the test's own.
+    pub fn on(cluster: &'static Cluster) -> Tenancy {
+        let tenancy = Tenancy::empty_on(cluster);
+        tenancy.apply(&tenancy.everything());
+        tenancy
+    }
+
     /// Makes the namespaces only.
     pub fn empty() -> Tenancy {
-        let cluster = Cluster::shared();
+        Tenancy::empty_on(Cluster::shared())
+    }
+
+    fn empty_on(cluster: &'static Cluster) -> Tenancy {
         cluster.install_crds();
         let suffix = unique("-t");
         let upstream = Upstream::start();
@@ -333,6 +344,13 @@ impl Tenancy {
             let secret = self.secret(namespace, name)?;
             String::from_utf8(secret.data?.get("api-key")?.0.clone()).ok()
         })
+    }
+
+    /// The reasons and texts of the Events in a namespace.
+    pub fn events(&self, namespace: &str) -> Vec<(String, String)> {
+        let api: Api<Event> = Api::namespaced(self.cluster.admin(), &self.namespace(namespace));
+        let events = block_on(api.list(&ListParams::default())).expect("Events can be read");
+        events.into_iter().map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
     }
 
     /// An object of Portico's.
