@@ -223,7 +223,7 @@ impl Tenancy {
         let documents = [
             files::environment(self.gateway.port()),
             files::product(&self.upstream.url()),
-            self.documents(),
+            Tenancy::documents(),
             files::plan().to_owned(),
             files::small_plan().to_owned(),
             files::application().to_owned(),
@@ -233,10 +233,11 @@ impl Tenancy {
     }
 
     /// The OpenAPI document as `kustomize` would wrap it.
-    fn documents(&self) -> String {
-        let text: String = files::openapi().lines().map(|line| format!("    {line}\n")).collect();
+    fn documents() -> String {
+        let text = files::openapi().replace('\n', "\n    ");
         format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: echo-documents\n  namespace: apis\n  labels: {{ portico.dev/product: echo }}\ndata:\n  openapi.yaml: |\n{text}"
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: echo-documents\n  namespace: apis\n  labels: {{ portico.dev/product: echo }}\ndata:\n  openapi.yaml: |\n    {}\n",
+            text.trim_end()
         )
     }
 
@@ -247,12 +248,10 @@ impl Tenancy {
 
     /// A text, with its namespaces made those of this one.
     pub fn here(&self, text: &str) -> String {
-        NAMESPACES.iter().fold(text.to_owned(), |text, name| {
-            let own = self.namespace(name);
-            text.replace(&format!("namespace: {name}"), &format!("namespace: {own}")).replace(
-                &format!("namespaces: [shop, watch]"),
-                &format!("namespaces: [{}, {}]", self.namespace("shop"), self.namespace("watch")),
-            )
+        let watchers = format!("namespaces: [{}, {}]", self.namespace("shop"), self.namespace("watch"));
+        let text = text.replace("namespaces: [shop, watch]", &watchers);
+        NAMESPACES.iter().fold(text, |text, name| {
+            text.replace(&format!("namespace: {name}"), &format!("namespace: {}", self.namespace(name)))
         })
     }
 

@@ -167,7 +167,7 @@ fn two_replicas_one_writer_and_no_gap() {
     assert!(second.metric("portico_writes_total", &[]) < 0.5, "only the leader writes");
 
     // The leader is killed while there is much to write.
-    let many: Vec<String> = (0..40).map(|number| application(number)).collect();
+    let many: Vec<String> = (0..40).map(application).collect();
     tenancy.apply(&many.concat());
     first.kill();
     tenancy.delete(&tenancy.grant("echo-basic"));

@@ -1,5 +1,4 @@
 //! The secret store as its users see it, and as a thief or a crash would.
-#![expect(clippy::expect_used, reason = "that is how a test fails")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -501,6 +501,7 @@ impl Engine {
     }
 
     fn translate(&mut self, removals: Vec<Removal>, puts: Vec<Put>) {
+        let _entered = tracing::info_span!("translate", removals = removals.len(), puts = puts.len()).entered();
         let mut changes: BTreeMap<Name, (Vec<Removal>, Vec<Put>)> = BTreeMap::new();
         let now = Instant::now();
         for removal in removals {
