@@ -103,6 +103,8 @@ pub struct Sent {
     pub responses: BTreeMap<&'static str, u64>,
     /// How many bytes, before compression and framing.
     pub bytes: BTreeMap<&'static str, u64>,
+    /// How many credentials have access now, in all environments together.
+    pub clients: usize,
 }
 
 /// A certificate, its key, and the authority of those who may connect, as PEM.
@@ -237,6 +239,7 @@ impl Server {
     pub fn sent(&self) -> Sent {
         let mut sent = Sent::default();
         for cell in lock(&self.shared.environments).values() {
+            sent.clients += lock(&cell.state).clients();
             for (kind, (responses, bytes)) in lock(&cell.sent).iter() {
                 *sent.responses.entry(label(*kind)).or_default() += responses;
                 *sent.bytes.entry(label(*kind)).or_default() += bytes;

@@ -1,7 +1,9 @@
 //! The numbers of the README: `make bench`. Sizes may be given (`make bench ARGS="1000 10000"`); by default 1,000, 10,000 and
-//! 100,000 subscriptions with a key each. It prints Markdown. Every figure stands beside what it is held against,
+//! 100,000 subscriptions with a key each, and 10,000 in a cluster. `ARGS="embedded 1000"` and `ARGS="cluster 1000"` measure
+//! one of the two. It prints Markdown. Every figure stands beside what it is held against,
 //! measured in the same run.
 
+mod cluster;
 mod grow;
 mod table;
 mod throughput;
@@ -11,13 +13,19 @@ use std::process::Command;
 use portico_tests::portico;
 
 fn main() {
-    let mut sizes: Vec<usize> = std::env::args().skip(1).filter_map(|argument| argument.parse().ok()).collect();
-    if sizes.is_empty() {
-        sizes = vec![1_000, 10_000, 100_000];
-    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let given: Vec<usize> = words.iter().filter_map(|word| word.parse().ok()).collect();
+    let sizes = |usual: &[usize]| if given.is_empty() { usual.to_vec() } else { given.clone() };
+    let is_asked =
+        |what: &str, other: &str| words.iter().any(|word| word == what) || !words.iter().any(|word| word == other);
     println!("{}\n", machine());
-    let grown = grow::run(&sizes);
-    print!("{}", grow::report(&grown));
+    if is_asked("embedded", "cluster") {
+        print!("{}", grow::report(&grow::run(&sizes(&[1_000, 10_000, 100_000]))));
+    }
+    if is_asked("cluster", "embedded") {
+        let measured: Vec<_> = sizes(&[10_000]).into_iter().map(cluster::run).collect();
+        print!("{}", cluster::report(&measured));
+    }
 }
 
 /// What it ran on.

@@ -154,7 +154,8 @@ impl Metrics {
                 text.push_str(&format!("portico_xds_{name}_total{{type=\"{kind}\"}} {count}\n"));
             }
         }
-        text.push_str("# EOF\n");
+        text.push_str("# HELP portico_clients Credentials that have access.\n# TYPE portico_clients gauge\n");
+        text.push_str(&format!("portico_clients {}\n# EOF\n", sent.clients));
         text
     }
 }
