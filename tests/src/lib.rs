@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod generate;
 pub mod http;
 pub mod load;
+pub mod mutual;
 pub mod operator;
 pub mod portico;
 pub mod ports;

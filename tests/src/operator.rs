@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::cluster::part::spawn;
 use crate::cluster::{Cluster, block_on, unique};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Identity};
 use crate::http::{self, Answer, Ask, NoAnswer};
 use crate::portico::{Lines, binary, isolated};
 use crate::scenario::THINGS;
@@ -296,6 +296,11 @@ impl Tenancy {
     /// A gateway of the environment.
     pub fn gateway(&self, xds: SocketAddr) -> Gateway {
         Gateway::start(&format!("{}/local", self.namespace("platform")), xds, None)
+    }
+
+    /// The same with a certificate.
+    pub fn gateway_as(&self, xds: SocketAddr, identity: &Identity) -> Gateway {
+        Gateway::start(&format!("{}/local", self.namespace("platform")), xds, Some(identity))
     }
 
     /// Where the gateway listens.

@@ -3,6 +3,7 @@
 use portico_tests::cluster::Cluster;
 use portico_tests::files;
 use portico_tests::http::Ask;
+use portico_tests::mutual::Mutual;
 use portico_tests::operator::Tenancy;
 use portico_tests::scenario::THINGS;
 use portico_tests::wait;
@@ -274,4 +275,24 @@ fn a_lost_api_server_is_survived() {
     tenancy.wait_status(&key, 401);
     drop(operator);
     cluster.stop_api_server();
+}
+
+#[test]
+fn only_gateways_with_a_certificate_learn_anything() {
+    let tenancy = Tenancy::new();
+    let (ours, theirs) = (Mutual::new(), Mutual::new());
+    let folder = ours.service();
+    let setup = tenancy.operator("one").arguments(["--xds-tls".into(), folder.into_os_string()]);
+    let _operator = setup.ready();
+    let key = tenancy.key("watch", "probe");
+    {
+        let _without = tenancy.gateway(setup.xds());
+        let _stranger = tenancy.gateway_as(setup.xds(), &theirs.gateway("stranger", &ours));
+        std::thread::sleep(std::time::Duration::from_secs(2));
+        assert_eq!(tenancy.status(&key), 0, "somebody listens who should know nothing");
+    }
+    let _gateway = tenancy.gateway_as(setup.xds(), &ours.gateway("gateway", &ours));
+    tenancy.wait_status(&key, 200);
+    tenancy.delete(&files::bystander());
+    tenancy.wait_status(&key, 401);
 }
