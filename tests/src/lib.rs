@@ -11,6 +11,7 @@ pub mod bare;
 pub mod cluster;
 pub mod files;
 pub mod generate;
+pub mod helm;
 pub mod http;
 pub mod load;
 pub mod portico;
