@@ -2,6 +2,7 @@
 
 mod admission;
 mod envoy;
+mod examples;
 mod image;
 mod install;
 mod render;
