@@ -23,7 +23,10 @@ fn manifests(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
         if path.is_dir() {
             manifests(&path, found);
-        } else if name.ends_with(".yaml") && !name.starts_with("openapi") && name != "kustomization.yaml" {
+        } else if path.extension().is_some_and(|kind| kind == "yaml")
+            && !name.starts_with("openapi")
+            && name != "kustomization.yaml"
+        {
             found.push(path);
         }
     }
