@@ -12,6 +12,7 @@ pub mod cluster;
 pub mod files;
 pub mod gateway;
 pub mod generate;
+pub mod helm;
 pub mod http;
 pub mod load;
 pub mod mutual;

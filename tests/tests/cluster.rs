@@ -37,7 +37,7 @@ fn config_map(name: &str) -> String {
     format!("{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{key: value}}}}")
 }
 
-/// Manifests below a folder: files of API documents and pages of text are none.
+/// Manifests below a folder: files of API documents, of Kustomize and pages of text are none.
 fn manifests(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder of the example") {
@@ -45,7 +45,10 @@ fn manifests(folder: &Path) -> Vec<PathBuf> {
         let name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
         if path.is_dir() {
             found.extend(manifests(&path));
-        } else if path.extension().is_some_and(|kind| kind == "yaml") && !name.starts_with("openapi") {
+        } else if path.extension().is_some_and(|kind| kind == "yaml")
+            && !name.starts_with("openapi")
+            && name != "kustomization.yaml"
+        {
             found.push(path);
         }
     }

@@ -67,7 +67,7 @@ fn examples_are_understood() {
             let text = fs::read_to_string(&path).unwrap();
             for document in serde_yaml::Deserializer::from_str(&text) {
                 let document = Value::deserialize(document).unwrap();
-                if document["openapi"].is_null() {
+                if document["openapi"].is_null() && document["kind"] != "Kustomization" {
                     check(&path, &document);
                     objects += 1;
                 }
