@@ -10,7 +10,7 @@ mod apply;
 mod client;
 mod identity;
 mod kstatus;
-mod part;
+pub(crate) mod part;
 mod programs;
 
 use std::collections::BTreeMap;
