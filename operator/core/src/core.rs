@@ -388,21 +388,12 @@ impl Core {
             Stage::Candidate => self.candidate(name, pass),
             Stage::Places => {
                 let view = resolve::places(scene, name);
-                let of = |places: Option<&resolve::Places>| {
-                    places.map_or((None, Set::default()), |places| (Some(places.most), places.taken.clone()))
-                };
-                let (most_before, before) = of(self.views.places.get(name));
-                let (most, after) = of(view.as_ref());
+                let taken =
+                    |places: Option<&resolve::Places>| places.map(|places| places.taken.clone()).unwrap_or_default();
+                let (before, after) = (taken(self.views.places.get(name)), taken(view.as_ref()));
+                // How many there are is said by the plan, and a change of that marks all who have a grant of it.
                 replace(&mut self.views.places, name, view);
                 pass.mark_all(Stage::Subscription, before.symmetric_difference(&after));
-                if most != most_before {
-                    pass.mark_all(Stage::Subscription, self.world.subscriptions_to_plan.of(name));
-                    for approval in self.world.approvals_of_plan.of(name) {
-                        if let Some(entry) = self.world.approvals.get(approval) {
-                            pass.mark(Stage::Subscription, &World::resolve(&entry.spec.subscription, approval));
-                        }
-                    }
-                }
             }
             Stage::Subscription => {
                 let view = resolve::settle(scene, name);

@@ -71,6 +71,10 @@ fn object() -> impl Strategy<Value = String> {
             .prop_map(|(ns, name, application, plan_ns, plan, extra, age)| format!(
                 "{}  application: {{name: {application}}}\n  plan: {{namespace: {plan_ns}, name: {plan}}}\n{extra}",
                 head("Subscription", ns, name, age))),
+        2 => pick(&["", ", approvers: [{kind: User, name: me@x}]", ", approvers: [{kind: User, name: you@x}]"]).prop_map(|approvers| format!(
+            "{}  title: T\n  products: [{{name: m}}]\n  approval: {{mode: Manual{approvers}}}\n", head("Plan", "b", "q", 0))),
+        2 => (pick(&["g", "h"]), pick(&["p", "q"]), pick(&["s", "r"]), 0..3u8).prop_map(|(name, plan, sub, age)| format!(
+            "{}  subscription: {{name: {sub}}}\n  decision: Granted\n  grant: {{plan: {{name: {plan}}}}}\n  by: me@x\n", head("Approval", "b", name, age))),
         3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted, stage: Production", "Granted, stage: Sandbox", "Granted, stage: Production", "Denied", "ChangesRequested"]), pick(&["", "  by: me@x\n"]), 0..3u8)
             .prop_map(|(ns, name, sub_ns, sub, plan, decision, by, age)| {
                 let (decision, rest) = match decision.split_once(", ") {

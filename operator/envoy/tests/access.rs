@@ -38,7 +38,7 @@ async fn keys_open_what_their_plans_cover() {
     ] {
         assert!(seen.contains(expected), "{expected:?} in {seen}");
     }
-    for secret in ["x-portico-client", "x-api-key", good.expose()] {
+    for secret in ["x-portico-client", "x-api-key", "x-envoy-internal", good.expose()] {
         assert!(!seen.contains(secret), "{secret:?} in {seen}");
     }
     assert_eq!(answer.header("x-ratelimit-limit"), None, "there is no limit: {answer:?}");

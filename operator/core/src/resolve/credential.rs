@@ -128,6 +128,9 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             format!("there is no Environment {environment}"),
             "create it, or correct the name",
         ),
+        Some(place) if place.gateway.is_none() => {
+            CredentialView::idle(Hold::Kept, format!("Environment {environment} has no gateway that can enforce it"))
+        }
         Some(_) if consumer.authentication != Security::ApiKey => {
             CredentialView::idle(Hold::Kept, format!("gateways cannot check {:?} yet", consumer.authentication))
         }

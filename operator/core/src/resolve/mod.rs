@@ -10,6 +10,7 @@ mod credential;
 mod environment;
 mod plan;
 mod product;
+mod settle;
 mod subscription;
 
 use jiff::Timestamp;
@@ -22,7 +23,8 @@ pub(crate) use credential::{CredentialView, Hold, credential};
 pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
-pub(crate) use subscription::{Candidate, Places, SubscriptionView, candidate, places, settle};
+pub(crate) use settle::{Places, places, settle};
+pub(crate) use subscription::{Candidate, SubscriptionView, candidate};
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Name, ObjectKey};

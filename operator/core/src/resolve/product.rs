@@ -94,7 +94,8 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
             }
             Some(Ok(_)) | None => continue,
         };
-        let help = "requests are served; operations that plans name by `operationId` are not known until it reads";
+        let help = "requests are served; operations that are named by `operationId` are not known until it reads: plans do \
+                    not allow them, limits do not count them, scopes do not guard them";
         problems.push(problem.help(help));
     }
     for (index, scope) in spec.scopes.iter().enumerate() {

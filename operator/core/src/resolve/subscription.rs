@@ -1,7 +1,7 @@
 //! Subscriptions: from a wish to a grant.
 //!
-//! Two steps, since a subscription can depend on others: a [`Candidate`] is what it would get by itself; [`settle`] adds
-//! what others leave for it (a limited number of places, one subscription per product and application).
+//! Two steps, since a subscription can depend on others: a [`Candidate`] is what it would get by itself;
+//! [`super::settle`] adds what others leave for it.
 
 use std::sync::Arc;
 
@@ -15,7 +15,6 @@ use super::{Scene, after, sooner};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::table::Set;
 use crate::world::World;
 
 /// What a subscription may use.
@@ -40,13 +39,6 @@ pub(crate) struct Candidate {
     pub(crate) against: Option<Decision>,
     pub(crate) problems: Vec<Diagnostic>,
     pub(crate) wake: Option<Timestamp>,
-}
-
-/// Who has a place on a plan with a limited number of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Places {
-    pub(crate) most: usize,
-    pub(crate) taken: Set<Name>,
 }
 
 /// What holds for a subscription.
@@ -78,7 +70,7 @@ impl SubscriptionView {
 }
 
 impl Candidate {
-    fn holds(&self) -> bool {
+    pub(super) fn holds(&self) -> bool {
         self.grant.is_some() && holds(self.phase)
     }
 }
@@ -149,14 +141,16 @@ impl<'a> Case<'a> {
         if let Some(against) = against {
             outcome = weigh(outcome, &against);
         }
-        if let Some(grant) = &outcome.grant
-            && grant.plan.security != consumer.authentication
-        {
-            let (plan, needs, has) = (&grant.plan.name, grant.plan.security, consumer.authentication);
-            let message = format!("Plan {plan} needs {needs:?}, Application {application} uses {has:?}");
+        let granted = outcome.grant.as_ref().map(|grant| &grant.plan);
+        let misfit = |plan: &&Arc<PlanTerms>| plan.security != consumer.authentication;
+        if let Some(unfit) = granted.into_iter().chain(plan).find(misfit) {
+            let (needs, has) = (unfit.security, consumer.authentication);
+            let message = format!("Plan {} needs {needs:?}, Application {application} uses {has:?}", unfit.name);
             let help = "an application has one authentication strategy; use another application for this plan";
             self.error("strategy-mismatch", "spec.plan.name", message, help);
-            return self.pending("its plan needs another authentication strategy".into());
+            if granted.is_none_or(|granted| granted.name == unfit.name) {
+                return self.pending("its plan needs another authentication strategy".into());
+            }
         }
         self.time(outcome)
     }
@@ -385,6 +379,11 @@ impl<'a> Case<'a> {
             let since = since.zip(created);
             stage == LifecycleStage::Deprecated && since.is_some_and(|(since, created)| created > since)
         };
+        if plan.stage == LifecycleStage::Retired {
+            let message = format!("Plan {} is retired", plan.name);
+            self.error("retired-plan", "spec.plan.name", message.clone(), "choose another plan");
+            return Some(message.into());
+        }
         if new(plan.stage, plan.deprecated_at) {
             let message = format!("Plan {} is deprecated and takes no new subscriptions", plan.name);
             self.error("deprecated-plan", "spec.plan.name", message.clone(), "choose another plan");
@@ -444,91 +443,4 @@ fn weigh<'a>(outcome: Outcome<'a>, against: &Answer<'a>) -> Outcome<'a> {
         _ => (outcome.grant, outcome.phase),
     };
     Outcome { grant, phase, waiting: Some(text.into()), against: Some(*decision), ..outcome }
-}
-
-/// Who came first: those whose age nobody knows, then by age, then by name.
-fn seniority(world: &World, name: &Name) -> (Option<Timestamp>, Name) {
-    (world.subscriptions.get(name).and_then(|entry| entry.created), name.clone())
-}
-
-/// Who gets the places of a plan that has a limited number of them.
-pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Option<Places> {
-    let most = scene.views.plans.get(plan)?.terms.max_subscriptions?;
-    let world = scene.world;
-    let granted = world.approvals_of_plan.of(plan).filter_map(|approval| {
-        let entry = world.approvals.get(approval)?;
-        Some(World::resolve(&entry.spec.subscription, approval))
-    });
-    let contenders: Set<Name> = world.subscriptions_to_plan.of(plan).cloned().chain(granted).collect();
-    let mut queue: Vec<_> = contenders
-        .into_iter()
-        .filter(|name| {
-            let candidate = scene.views.candidates.get(name).filter(|candidate| candidate.holds());
-            let grant = candidate.and_then(|candidate| candidate.grant.as_ref());
-            grant.is_some_and(|grant| grant.plan.name == *plan && rival(scene, name, grant).is_none())
-        })
-        .map(|name| seniority(world, &name))
-        .collect();
-    queue.sort();
-    Some(Places { most, taken: queue.into_iter().take(most).map(|(_, name)| name).collect() })
-}
-
-/// What holds, now that the others are known.
-pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> {
-    let candidate = scene.views.candidates.get(name)?;
-    let Candidate { phase, stage, grant, waiting, against, problems, wake: _ } = candidate;
-    let mut view = SubscriptionView {
-        phase: *phase,
-        stage: *stage,
-        grant: grant.clone(),
-        waiting: waiting.clone(),
-        against: *against,
-        problems: problems.clone(),
-    };
-    let Some(grant) = grant.as_ref().filter(|_| candidate.holds()) else { return Some(view) };
-    let key = name.clone().of(Kind::Subscription);
-    let mut refuse = |code, message: String, help: &str| {
-        view.phase = Phase::Pending;
-        view.grant = None;
-        view.waiting = Some(message.clone().into());
-        view.problems.push(Diagnostic::error(code, &key, "spec.plan.name", message).help(help));
-    };
-    if let Some((rival, product)) = rival(scene, name, grant) {
-        let message =
-            format!("Subscription {rival} of the same application came first and covers ApiProduct {product} too");
-        refuse(
-            "duplicate-subscription",
-            message,
-            "change the plan of that subscription instead, or use another application",
-        );
-    } else if let Some(places) = scene.views.places.get(&grant.plan.name)
-        && !places.taken.contains(name)
-    {
-        let message = match places.most {
-            0 => format!("Plan {} takes no subscriptions", grant.plan.name),
-            1 => format!("Plan {} takes 1 subscription, and has it", grant.plan.name),
-            most => format!("Plan {} takes at most {most} subscriptions, and has them", grant.plan.name),
-        };
-        refuse("plan-is-full", message, "it is granted when a place is free; or ask the plan's owner for more places");
-    }
-    Some(view)
-}
-
-/// The oldest other subscription of the same application to one of the same products, and which: a request could not
-/// tell which of them counts.
-fn rival<'a>(scene: Scene<'a>, name: &Name, grant: &Grant) -> Option<(&'a Name, &'a Name)> {
-    let spec = &scene.world.subscriptions.get(name)?.spec;
-    let application = World::resolve_local(&spec.application, name);
-    if scene.world.subscriptions_of_application.count(&application) < 2 {
-        return None;
-    }
-    let mine = seniority(scene.world, name);
-    let siblings = scene.world.subscriptions_of_application.of(&application);
-    let rivals = siblings.filter_map(|other| {
-        let candidate = scene.views.candidates.get(other).filter(|candidate| candidate.holds())?;
-        let theirs = &candidate.grant.as_ref()?.plan.products;
-        let both = theirs.iter().find(|one| grant.plan.products.iter().any(|two| one.name == two.name))?;
-        Some((seniority(scene.world, other), other, &both.name)).filter(|(rank, ..)| *rank < mine)
-    });
-    rivals.min().map(|(_, other, product)| (other, product))
 }

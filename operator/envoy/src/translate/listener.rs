@@ -172,7 +172,7 @@ fn connection_manager(
         )],
         // The address of the peer is the caller's; what it says about itself in X-Forwarded-For is passed on behind it.
         use_remote_address: Some(BoolValue { value: true }),
-        internal_address_config: Some(hcm::http_connection_manager::InternalAddressConfig::default()),
+        internal_address_config: Some(nobody_is_internal()),
         normalize_path: Some(BoolValue { value: true }),
         merge_slashes: true,
         path_with_escaped_slashes_action: hcm::http_connection_manager::PathWithEscapedSlashesAction::RejectRequest
@@ -186,6 +186,13 @@ fn connection_manager(
         })),
         ..hcm::HttpConnectionManager::default()
     }
+}
+
+/// An address that no peer has: without any, Envoy would take private networks for its own and tell upstreams so.
+fn nobody_is_internal() -> hcm::http_connection_manager::InternalAddressConfig {
+    let nobody =
+        core::CidrRange { address_prefix: "255.255.255.255".to_owned(), prefix_len: Some(UInt32Value { value: 32 }) };
+    hcm::http_connection_manager::InternalAddressConfig { cidr_ranges: vec![nobody], ..Default::default() }
 }
 
 /// See [`OVERRIDES`]; besides those, all by which Portico tells who calls, and by which Envoy takes orders.

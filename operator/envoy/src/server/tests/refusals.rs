@@ -183,3 +183,24 @@ fn what_cannot_be_said_is_refused_at_once() {
     assert!(seen.contains(&"Cluster +api/owner/good/0 +nowhere".to_owned()), "{seen:?}");
     assert_eq!(world.events(), (Some(world.serial), vec![]));
 }
+
+#[test]
+fn nothing_is_confirmed_while_a_bad_api_is_looked_for() {
+    let mut world = World::with(&["owner/a", "owner/b"], &[]);
+    let mut envoy = world.connect(1);
+    envoy.ask_all(&mut world, &[]);
+    envoy.settle(&mut world);
+    world.events();
+    let at = |product: &str, host: &'static str| api(product, move |api| api.hosts = vec![host.to_owned()]);
+    world.put(vec![at("owner/a", "a.example"), at("owner/b", "b.example")]);
+    let both = of(envoy.pump(&mut world), Type::Route);
+    envoy.nack(&mut world, &both, "bad host");
+    for expected in [vec!["a.example"], vec!["a.example", "b.example"]] {
+        let routes = of(envoy.pump(&mut world), Type::Route);
+        assert_eq!(world.events(), (None, vec![]));
+        assert_eq!(hosts(&routes), expected);
+        envoy.ack(&mut world, &routes);
+    }
+    envoy.pump(&mut world);
+    assert_eq!(world.events(), (Some(world.serial), vec![]));
+}
