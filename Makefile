@@ -22,7 +22,7 @@ demo: ## the whole path in a minute: no key 401, commit, key 200, over the limit
 	@scripts/demo
 
 test: ## all tests, those with a real Envoy included
-	@export PORTICO_ENVOY="$$(scripts/envoy)" PORTICO_KUBERNETES="$$(scripts/kubernetes)"; \
+	@export PORTICO_ENVOY="$$(scripts/envoy)" PORTICO_KUBERNETES="$$(scripts/kubernetes)" PORTICO_ARGOCD="$$(scripts/argocd)"; \
 	cargo build --locked --package portico --package portico-tests --bins; \
 	cargo test --locked --workspace --no-fail-fast
 

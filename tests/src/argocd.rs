@@ -139,6 +139,8 @@ impl<'a> Argo<'a> {
         let mut policy = json!({"syncOptions": options.sync_options});
         if options.automated {
             policy["automated"] = json!({"prune": true, "selfHeal": true});
+            // What it does by itself gives up after a few minutes.
+            policy["retry"] = json!({"limit": -1, "backoff": {"duration": "1s", "factor": 2, "maxDuration": "10s"}});
         }
         let annotations: serde_json::Map<_, _> =
             options.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
@@ -178,7 +180,10 @@ impl<'a> Argo<'a> {
     ///
     /// When the server refuses it.
     pub fn sync(&self, name: &str) {
-        self.patch(name, &json!({"operation": {"initiatedBy": {"username": "tests"}, "sync": {"revision": "main"}}}));
+        // It is for whoever asks to say how.
+        let options = self.view(name).object["spec"]["syncPolicy"]["syncOptions"].take();
+        let sync = json!({"revision": "main", "syncOptions": options});
+        self.patch(name, &json!({"operation": {"initiatedBy": {"username": "tests"}, "sync": sync}}));
     }
 
     /// What there is of an Application now.

@@ -105,7 +105,7 @@ impl Part {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let last = &lines[lines.len().saturating_sub(30)..];
-        format!("{} does not start:\n{}", self.name, last.join("\n"))
+        format!("{} says:\n{}", self.name, last.join("\n"))
     }
 
     pub(crate) fn kill(&mut self) {
