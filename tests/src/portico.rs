@@ -434,7 +434,7 @@ fn program(home: &Path) -> Command {
     isolated(Command::new(binary()), home)
 }
 
-fn isolated(mut command: Command, home: &Path) -> Command {
+pub(crate) fn isolated(mut command: Command, home: &Path) -> Command {
     for (name, _) in env::vars_os() {
         let name_bytes = name.as_encoded_bytes();
         if [b"PORTICO_".as_slice(), b"GIT_", b"XDG_", b"RUST_LOG"].iter().any(|start| name_bytes.starts_with(start)) {
@@ -454,10 +454,10 @@ fn isolated(mut command: Command, home: &Path) -> Command {
 
 /// The lines that a program prints, on both its outputs, in the order they came.
 #[derive(Clone, Debug, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    fn follow(&self, output: impl Read + Send + 'static) {
+    pub(crate) fn follow(&self, output: impl Read + Send + 'static) {
         let lines = self.0.clone();
         thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
@@ -466,7 +466,7 @@ impl Lines {
         });
     }
 
-    fn all(&self) -> Vec<String> {
+    pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -123,6 +123,13 @@ pub enum Fact {
         /// See [`crate::delta::Put::serial`].
         serial: u64,
     },
+    /// A gateway takes what it refused before: the reason was not in it, such as a port that was in use.
+    Accepted {
+        /// The environment.
+        environment: Name,
+        /// The objects whose outputs are in it.
+        objects: Vec<ObjectKey>,
+    },
     /// A gateway refused an output; what it enforced before goes on.
     Refused {
         /// The environment.

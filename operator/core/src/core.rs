@@ -207,6 +207,14 @@ impl Core {
                     concerned(&self.world, key, &mut pass.statuses);
                 }
             }
+            Fact::Accepted { environment, objects } => {
+                let Some(state) = self.gateways.get_mut(&environment) else { return };
+                for object in objects {
+                    if state.refused.remove(&object).is_some() {
+                        pass.statuses.insert(object);
+                    }
+                }
+            }
             Fact::Refused { environment, objects, message } => {
                 let state = self.gateways.entry(environment.clone()).or_default();
                 for object in objects {
@@ -284,9 +292,6 @@ impl Core {
             Kind::Approval => {
                 if let Some(entry) = world.approvals.get(name) {
                     pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, name));
-                    if let Some(grant) = &entry.spec.grant {
-                        pass.mark(Stage::Places, &World::resolve_local(&grant.plan, name));
-                    }
                 }
             }
             Kind::Credential => {

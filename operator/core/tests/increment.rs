@@ -75,6 +75,8 @@ fn object() -> impl Strategy<Value = String> {
             "{}  title: T\n  products: [{{name: m}}]\n  approval: {{mode: Manual{approvers}}}\n", head("Plan", "b", "q", 0))),
         2 => (pick(&["g", "h"]), pick(&["p", "q"]), pick(&["s", "r"]), 0..3u8).prop_map(|(name, plan, sub, age)| format!(
             "{}  subscription: {{name: {sub}}}\n  decision: Granted\n  grant: {{plan: {{name: {plan}}}}}\n  by: me@x\n", head("Approval", "b", name, age))),
+        3 => (namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["", "", "  suspend: true\n", "  cancelAt: '2026-01-01T00:00:00Z'\n"]), 0..8u8).prop_map(|(ns, name, plan, extra, age)| format!(
+            "{}  application: {{name: x}}\n  plan: {{namespace: a, name: {plan}}}\n{extra}", head("Subscription", ns, name, age))),
         3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted, stage: Production", "Granted, stage: Sandbox", "Granted, stage: Production", "Denied", "ChangesRequested"]), pick(&["", "  by: me@x\n"]), 0..3u8)
             .prop_map(|(ns, name, sub_ns, sub, plan, decision, by, age)| {
                 let (decision, rest) = match decision.split_once(", ") {
@@ -99,6 +101,8 @@ const SEED: &str = "
 {kind: ApiProduct, metadata: {namespace: b, name: m}, spec: {title: T, consumers: {from: All}, endpoints: [{environment: {namespace: a, name: e}, upstream: {url: 'http://u'}}]}}
 ---
 {kind: Plan, metadata: {namespace: a, name: p}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1}}
+---
+{kind: Plan, metadata: {namespace: a, name: q}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1}}
 ---
 {kind: Plan, metadata: {namespace: b, name: q}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, approval: {mode: Manual}}}
 ---
@@ -192,7 +196,8 @@ proptest! {
         let documents = documents.into_iter().map(|(product, document)| Change::Document { product, version: "v1".into(), document });
         let findings = findings.into_iter().map(|(key, said)| Change::Findings(key, said));
         afresh.apply(documents.chain(findings).collect());
-        prop_assert_eq!(support::dump(&world.core), support::dump(&afresh.core));
+        let (dump, expected) = (support::dump(&world.core), support::dump(&afresh.core));
+        prop_assert!(dump == expected, "it says (+), and should say (-):\n{}", support::difference(&expected, &dump));
         for key in world.core.objects() {
             prop_assert_eq!(world.told.get(&key).cloned(), world.core.status(&key), "a change of {} was not told", key);
         }

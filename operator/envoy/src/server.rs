@@ -28,6 +28,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::{Certificate as TlsCertificate, Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::translate::{CertificateSource, KeySource, Options, Resource, Type};
@@ -54,6 +55,13 @@ pub enum Event {
         objects: Vec<ObjectKey>,
         /// Why.
         message: String,
+    },
+    /// What was refused is taken now, as it is.
+    Mended {
+        /// The environment.
+        environment: Name,
+        /// From what it was made.
+        objects: Vec<ObjectKey>,
     },
     /// An Envoy came.
     Connected {
@@ -88,12 +96,41 @@ pub struct Progress {
     pub bytes: BTreeMap<&'static str, u64>,
 }
 
+/// How much was sent, by type: `cluster`, `listener`, `route`, `extension`, `secret`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// How many responses.
+    pub responses: BTreeMap<&'static str, u64>,
+    /// How many bytes, before compression and framing.
+    pub bytes: BTreeMap<&'static str, u64>,
+}
+
+/// A certificate, its key, and the authority of those who may connect, as PEM.
+#[derive(Clone)]
+pub struct Tls {
+    /// The certificate, then those that lead to the authority.
+    pub certificate: String,
+    /// The private key. It is not printed.
+    pub private_key: String,
+    /// Whose certificates are good.
+    pub authority: String,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
 /// The server failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The connection to the Envoys.
     #[error("the discovery service stopped")]
     Transport(#[source] tonic::transport::Error),
+    /// The certificates.
+    #[error("the certificates of the discovery service cannot be used")]
+    Tls(#[source] tonic::transport::Error),
 }
 
 /// The discovery service. Clones are handles to the same one.
@@ -186,13 +223,43 @@ impl Server {
         self.serve(UnixListenerStream::new(listener)).await
     }
 
+    /// As [`Server::serve_tcp`], for Envoys that show a certificate of an authority.
+    pub async fn serve_tls(&self, listener: TcpListener, tls: Tls) -> Result<(), ServeError> {
+        let Tls { certificate, private_key, authority } = tls;
+        let config = ServerTlsConfig::new()
+            .identity(Identity::from_pem(certificate, private_key))
+            .client_ca_root(TlsCertificate::from_pem(authority));
+        let builder = tonic::transport::Server::builder().tls_config(config).map_err(ServeError::Tls)?;
+        self.serve_with(builder, TcpListenerStream::new(listener)).await
+    }
+
+    /// How much was sent to all Envoys since the start.
+    pub fn sent(&self) -> Sent {
+        let mut sent = Sent::default();
+        for cell in lock(&self.shared.environments).values() {
+            for (kind, (responses, bytes)) in lock(&cell.sent).iter() {
+                *sent.responses.entry(label(*kind)).or_default() += responses;
+                *sent.bytes.entry(label(*kind)).or_default() += bytes;
+            }
+        }
+        sent
+    }
+
     async fn serve<I, IO>(&self, incoming: I) -> Result<(), ServeError>
     where
         I: Stream<Item = std::io::Result<IO>>,
         IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
     {
+        self.serve_with(tonic::transport::Server::builder(), incoming).await
+    }
+
+    async fn serve_with<I, IO>(&self, builder: tonic::transport::Server, incoming: I) -> Result<(), ServeError>
+    where
+        I: Stream<Item = std::io::Result<IO>>,
+        IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
+    {
         let service = AggregatedDiscoveryServiceServer::new(self.clone()).max_decoding_message_size(64 << 20);
-        tonic::transport::Server::builder()
+        builder
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .add_service(service)
             .serve_with_incoming(incoming)

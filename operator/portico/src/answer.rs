@@ -47,7 +47,7 @@ pub fn explain(core: &Core, reader: &Reader, key: &ObjectKey) -> anyhow::Result<
 }
 
 /// The keys of a credential, newest first. This is the one place where Portico prints them.
-pub fn reveal(credential: &Name, made: Vec<Made>) -> anyhow::Result<Value> {
+pub fn reveal(credential: &Name, made: &[Made]) -> anyhow::Result<Value> {
     if made.is_empty() {
         bail!("Credential {credential} has no key; `portico explain credential/{credential}` says why");
     }

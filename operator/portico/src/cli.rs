@@ -21,6 +21,9 @@ pub enum Command {
     /// Enforce what a Git repository says, and follow it
     #[command(after_help = UP_HELP)]
     Up(Box<Up>),
+    /// Enforce what the objects of a Kubernetes cluster say, and follow them
+    #[command(after_help = OPERATOR_HELP)]
+    Operator(Box<Operator>),
     /// Say whether a folder of desired state is valid
     #[command(after_help = "Exit status: 0 valid (warnings allowed), 1 errors found, 2 the folder cannot be read.")]
     Check(Check),
@@ -94,10 +97,46 @@ pub struct Up {
     pub log_format: LogFormat,
 }
 
+const OPERATOR_HELP: &str = "\
+Every replica follows the cluster and serves gateways; the holder of the lease writes. The chart `charts/portico` installs
+it with the rights that it needs. Outside of a pod it takes the cluster of KUBECONFIG.";
+
+/// `portico operator`
+#[derive(Args, Debug)]
+pub struct Operator {
+    /// Only these namespaces; by default all
+    #[arg(long, value_name = "NAME,…", env = "PORTICO_NAMESPACES", value_delimiter = ',')]
+    pub namespaces: Vec<String>,
+    /// Where keys may be delivered to; by default the namespaces that are followed
+    #[arg(long, value_name = "NAME,…", env = "PORTICO_SECRET_NAMESPACES", value_delimiter = ',')]
+    pub secret_namespaces: Vec<String>,
+    /// Where Envoys get their configuration (delta ADS over gRPC)
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:18000", env = "PORTICO_XDS")]
+    pub xds: SocketAddr,
+    /// A folder with `tls.crt`, `tls.key` and `ca.crt`: Envoys then need a certificate of that authority
+    #[arg(long, value_name = "DIR", env = "PORTICO_XDS_TLS", value_hint = ValueHint::DirPath)]
+    pub xds_tls: Option<PathBuf>,
+    /// Where `/livez`, `/readyz` and `/metrics` are served
+    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080", env = "PORTICO_HTTP")]
+    pub http: SocketAddr,
+    /// The name of the Lease whose holder writes
+    #[arg(long, default_value = "portico", env = "PORTICO_LEASE")]
+    pub lease: String,
+    /// The namespace of the Lease; by default that of the pod
+    #[arg(long, value_name = "NAME", env = "PORTICO_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+    /// What this replica calls itself; by default the name of the host
+    #[arg(long, value_name = "NAME", env = "PORTICO_IDENTITY")]
+    pub identity: Option<String>,
+    /// How log messages are written
+    #[arg(long, value_enum, default_value_t, env = "PORTICO_LOG_FORMAT")]
+    pub log_format: LogFormat,
+}
+
 /// Where Portico keeps its state.
 #[derive(Args, Clone, Debug)]
 pub struct State {
-    /// Where keys and other state are kept; by default below $XDG_STATE_HOME/portico, one folder a repository
+    /// Where keys and other state are kept; by default below `$XDG_STATE_HOME/portico`, one folder a repository
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, env = "PORTICO_STATE")]
     pub state: Option<PathBuf>,
 }

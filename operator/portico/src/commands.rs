@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::answer;
 use crate::ask::ask;
 use crate::cli::{Access, Check, Cli, Command, Credential, Explain, Render, ReportFormat, Status, Target};
+use crate::operator;
 use crate::report;
 use crate::state::{Origin, socket};
 use crate::tree::{Tree, name, object};
@@ -22,6 +23,7 @@ use crate::up;
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Up(options) => up::run(&options)?,
+        Command::Operator(options) => operator::run(&options)?,
         Command::Check(options) => return check(&options),
         Command::Render(options) => render(&options)?,
         Command::Explain(options) => explain(&options)?,
@@ -228,7 +230,7 @@ fn stored(state: &Path, credential: &portico_core::key::Name) -> anyhow::Result<
     let store = Store::open(state, KeyLocation::Beside).context("cannot open the secret store")?;
     let mut made = store.reveal(credential)?;
     made.reverse();
-    answer::reveal(credential, made)
+    answer::reveal(credential, &made)
 }
 
 fn array(value: &Value) -> &[Value] {

@@ -10,13 +10,12 @@ use portico_core::batch::Fact;
 use portico_core::delta::KeyWish;
 use portico_core::key::Name;
 use rusqlite::{OptionalExtension, Row, Transaction};
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::database::{StoreError, at};
 use crate::memory::moment;
 use crate::open::Store;
-use crate::seal::{Binding, Seal, hex};
+use crate::seal::{Binding, Seal};
 
 /// A key in the store.
 #[derive(Clone, PartialEq, Eq)]
@@ -27,7 +26,7 @@ pub struct Made {
     pub generation: i64,
     /// When it was made, to the microsecond.
     pub at: Timestamp,
-    /// See [`fingerprint`].
+    /// See [`ApiKey::fingerprint`].
     pub fingerprint: Arc<str>,
     /// The key itself.
     pub key: ApiKey,
@@ -60,12 +59,6 @@ pub struct Revoked {
     pub generation: i64,
     /// When it was destroyed.
     pub at: Timestamp,
-}
-
-/// Tells keys apart without giving them away: the first 16 hexadecimal digits of the SHA-256 of the key.
-pub fn fingerprint(key: &ApiKey) -> Arc<str> {
-    let digest = Sha256::digest(key.expose().as_bytes());
-    hex(&digest[..8]).into()
 }
 
 impl Store {
@@ -214,7 +207,7 @@ fn fulfil(
     }
     for generation in wanted.difference(&held) {
         let key = fresh(transaction, failed)?;
-        let fingerprint = fingerprint(&key);
+        let fingerprint = key.fingerprint();
         let sealed =
             seal.seal(Binding::Key(credential, *generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
         transaction
@@ -235,7 +228,7 @@ fn fresh(transaction: &Transaction<'_>, failed: &impl Fn(rusqlite::Error) -> Sto
         let mut bytes = Zeroizing::new([0; 20]);
         getrandom::fill(&mut *bytes).map_err(|_| StoreError::Random)?;
         let key = ApiKey::from_random(*bytes);
-        if !used.exists([&*fingerprint(&key)]).map_err(failed)? {
+        if !used.exists([&*key.fingerprint()]).map_err(failed)? {
             return Ok(key);
         }
     }

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use jiff::Timestamp;
 use portico_core::delta::KeyWish;
 use portico_core::key::{Kind, Name, ObjectKey};
-use portico_secrets::{DataKeyError, KeyLocation, Made, OpenError, Store, StoreError, fingerprint};
+use portico_secrets::{DataKeyError, KeyLocation, Made, OpenError, Store, StoreError};
 use rusqlite::Connection;
 
 fn at(seconds: i64) -> Timestamp {
@@ -56,7 +56,7 @@ fn keys_survive_a_restart() {
     let made = store.ensure(&name("a"), &[1, 2], at(7)).expect("made");
     assert_eq!(made.iter().map(|made| made.generation).collect::<Vec<_>>(), [1, 2]);
     assert_ne!(made[0].key, made[1].key);
-    assert_eq!(made[0].fingerprint, fingerprint(&made[0].key));
+    assert_eq!(made[0].made[0].key.fingerprint());
     assert_eq!(made[0].fingerprint.len(), 16);
     assert!(!format!("{:?}", made[0]).contains(made[0].key.expose()));
     drop(store);

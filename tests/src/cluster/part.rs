@@ -123,7 +123,7 @@ impl Drop for Part {
 
 /// Starts a program from a thread that lives as long as this process: `pdeathsig` comes when that thread ends, and a
 /// test's own thread ends with the test.
-fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: Command) -> io::Result<Child> {
     type Order = (Command, mpsc::Sender<io::Result<Child>>);
     static STARTER: OnceLock<mpsc::Sender<Order>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {

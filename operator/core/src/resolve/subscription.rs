@@ -299,6 +299,8 @@ impl<'a> Case<'a> {
                 Some(end) if end <= now => Some(format!("it ended on {end}, as Plan {} says", plan.name)),
                 _ => plan.retired_product().map(|product| format!("ApiProduct {product} is retired")),
             };
+            // Even what is over for another reason says so differently then.
+            wake = sooner(wake, end.filter(|end| *end > now));
             let asked = World::resolve(&self.spec.plan, self.name) == plan.name;
             match over {
                 Some(why) if asked => {
@@ -312,7 +314,7 @@ impl<'a> Case<'a> {
                     waiting = Some(format!("{text}; what it had is over: {why}").into());
                     grant = None;
                 }
-                None => wake = sooner(wake, end),
+                None => {}
             }
         }
         if let Some(Grant { plan, .. }) = &grant {

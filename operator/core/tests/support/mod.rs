@@ -240,7 +240,7 @@ fn named(key: &OutputKey) -> String {
 }
 
 /// The lines between those that begin and those that end both texts.
-fn difference(before: &str, now: &str) -> String {
+pub fn difference(before: &str, now: &str) -> String {
     let (before, now): (Vec<_>, Vec<_>) = (before.lines().collect(), now.lines().collect());
     let same = before.iter().zip(&now).take_while(|(one, two)| one == two).count();
     let (before, now) = (&before[same..], &now[same..]);

@@ -321,6 +321,14 @@ impl Environment {
         true
     }
 
+    /// An Envoy took what it had refused before: the reason was not in it, such as a port that was in use.
+    pub(super) fn mended(&mut self, kind: Type, name: &str) {
+        if self.reported.remove(&(kind, name.to_owned())).is_some() {
+            let objects = self.origins(kind, name);
+            self.events.push(Event::Mended { environment: self.name.clone(), objects });
+        }
+    }
+
     fn report(&mut self, objects: Vec<ObjectKey>, message: &str) {
         tracing::warn!(environment = %self.name, ?objects, message, "Envoy refused a change; what it had goes on");
         self.events.push(Event::Refused { environment: self.name.clone(), objects, message: message.to_owned() });

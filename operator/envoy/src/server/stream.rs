@@ -288,6 +288,7 @@ impl Subscription {
         for (name, version) in flight.put {
             self.alone.remove(&name);
             self.refused.remove(&name);
+            environment.mended(kind, &name);
             if kind == Type::Route {
                 wake |= environment.routes_accepted(envoy, version);
             }

@@ -26,8 +26,8 @@ struct Named {
     name: String,
 }
 
-/// Serves on a socket.
-pub async fn serve(socket: &Path, events: Sender<Event>) -> anyhow::Result<()> {
+/// Serves on a socket, within a runtime.
+pub fn serve(socket: &Path, events: Sender<Event>) -> anyhow::Result<()> {
     // The state directory is locked, so whoever left it is gone.
     let _ = fs::remove_file(socket);
     let listener = UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
@@ -98,7 +98,7 @@ async fn explain(State(events): State<Sender<Event>>, Query(named): Query<Named>
 async fn reveal(State(events): State<Sender<Event>>, Query(named): Query<Named>) -> Answer {
     answered(&events, move |engine| {
         let credential = name(&named.name)?;
-        answer::reveal(&credential, engine.reveal(&credential)?)
+        answer::reveal(&credential, &engine.reveal(&credential)?)
     })
     .await
 }

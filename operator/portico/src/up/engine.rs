@@ -111,10 +111,10 @@ impl Engine {
             if let Some((commit, rewritten)) = head {
                 self.follow(commit, rewritten)?;
             }
-            self.hear(news)?;
-            self.pay_debts()?;
+            self.hear(news);
+            self.pay_debts();
             if self.wake.is_some_and(|wake| wake <= Timestamp::now()) {
-                self.apply(Vec::new(), Vec::new(), None)?;
+                self.apply(Vec::new(), Vec::new(), None);
             }
             for question in questions {
                 question(&self);
@@ -171,7 +171,7 @@ impl Engine {
         self.loose = diagnostics;
 
         let announcement = Announcement::commit(info.as_ref(), started, files_read, objects);
-        self.apply(changes, facts, Some(announcement))?;
+        self.apply(changes, facts, Some(announcement));
         // Only an order among those who compete depends on it, so it need not hold up any access.
         if let Err(error) = self.store.record_seen(&seen.new, &seen.gone, moment) {
             self.say.trouble(&format!("cannot write down since when objects are there: {}", chain(&error)));
@@ -222,13 +222,16 @@ impl Engine {
         Ok(seen)
     }
 
-    fn hear(&mut self, news: Vec<News>) -> anyhow::Result<()> {
+    fn hear(&mut self, news: Vec<News>) {
         let mut facts = Vec::new();
         for said in news {
             match said {
                 News::Fact(fact) => {
                     if let Fact::Confirmed { environment, serial } = &fact {
                         self.say.confirmed(environment, *serial);
+                    }
+                    if let Fact::Accepted { environment, objects } = &fact {
+                        self.say.gateway_accepts(environment, objects);
                     }
                     if let Fact::Refused { environment, objects, message } = &fact {
                         self.say.gateway_refused(environment, objects, message);
@@ -239,16 +242,13 @@ impl Engine {
                 News::Trouble(text) => self.say.trouble(&text),
             }
         }
-        if facts.is_empty() { Ok(()) } else { self.apply(Vec::new(), facts, None) }
+        if !facts.is_empty() {
+            self.apply(Vec::new(), facts, None);
+        }
     }
 
     /// Applies changes and all that follows from them.
-    fn apply(
-        &mut self,
-        changes: Vec<Change>,
-        facts: Vec<Fact>,
-        mut announcement: Option<Announcement>,
-    ) -> anyhow::Result<()> {
+    fn apply(&mut self, changes: Vec<Change>, facts: Vec<Fact>, mut announcement: Option<Announcement>) {
         let (mut changes, mut facts) = (changes, facts);
         loop {
             let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
@@ -278,7 +278,6 @@ impl Engine {
         if let Some(announcement) = announcement {
             self.say.announce(announcement);
         }
-        Ok(())
     }
 
     /// Makes and destroys keys, and tells what came of it.
@@ -320,14 +319,13 @@ impl Engine {
         }
     }
 
-    fn pay_debts(&mut self) -> anyhow::Result<()> {
+    fn pay_debts(&mut self) {
         if self.retry_at.is_some_and(|at| at <= Instant::now()) {
             let facts = self.keys(Vec::new());
             if !facts.is_empty() {
-                self.apply(Vec::new(), facts, None)?;
+                self.apply(Vec::new(), facts, None);
             }
         }
-        Ok(())
     }
 
     /// Says what is wrong now, and on a start also what is right.

@@ -252,6 +252,7 @@ async fn translate_news(mut news: tokio::sync::mpsc::UnboundedReceiver<server::E
             server::Event::Refused { environment, objects, message } => {
                 News::Fact(Fact::Refused { environment, objects, message })
             }
+            server::Event::Mended { environment, objects } => News::Fact(Fact::Accepted { environment, objects }),
             server::Event::Connected { environment, node } => {
                 News::Note(format!("gateway {node} of Environment {environment} is connected"))
             }

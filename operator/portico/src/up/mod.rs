@@ -27,6 +27,8 @@ use engine::{Engine, Event};
 use gateway::{Gateway, How};
 use say::Say;
 
+pub use engine::chain;
+
 /// Follows a repository until it is told to stop.
 pub fn run(options: &Up) -> anyhow::Result<()> {
     // Whatever is written from here on, by Envoy too, is nobody else's business.
@@ -47,7 +49,10 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
     let reader = Reader::new(repository, Options { folder, allow_empty: options.allow_empty });
     let trigger = watch.trigger();
     let api = runtime.block_on(api::serve(options.api, events.clone(), trigger.clone()))?;
-    runtime.block_on(control::serve(&socket(&state), events.clone()))?;
+    {
+        let _within = runtime.enter();
+        control::serve(&socket(&state), events.clone())?;
+    }
     let mut out = std::io::stdout().lock();
     writeln!(out, "Portico {} follows {}", env!("CARGO_PKG_VERSION"), options.repository)?;
     writeln!(out, "  state     {}", state.display())?;

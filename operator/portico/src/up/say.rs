@@ -205,6 +205,12 @@ impl Say {
         self.trouble(&text);
     }
 
+    /// A gateway took what it had refused.
+    pub fn gateway_accepts(&mut self, environment: &Name, objects: &[ObjectKey]) {
+        let objects: Vec<String> = objects.iter().map(ToString::to_string).collect();
+        self.note(&format!("the gateway of Environment {environment} takes {} now", listed(&objects)));
+    }
+
     /// A commit was not taken over.
     pub fn refused(&mut self, commit: &str, why: &str) {
         let commit: String = commit.chars().take(8).collect();

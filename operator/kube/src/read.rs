@@ -1,0 +1,115 @@
+//! From objects of the API server to desired state.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::DynamicObject;
+use kube::{Resource as _, ResourceExt as _};
+use portico_core::batch::{Object, Spec};
+use portico_core::diagnostic::Diagnostic;
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::validate::{Violation, validate};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::status::Observed;
+
+/// The label of a `ConfigMap` with documents of a product; its value is the product's name.
+pub const PRODUCT_LABEL: &str = "portico.dev/product";
+
+/// An object as it stands in the cluster.
+#[derive(Debug)]
+pub struct Met {
+    /// Which one.
+    pub key: ObjectKey,
+    /// `metadata.uid`, without which nothing can belong to it.
+    pub uid: Box<str>,
+    /// What it says; where that cannot be read, why.
+    pub said: Result<Object, Vec<Diagnostic>>,
+    /// The status that it has.
+    pub observed: Observed,
+    /// Of a credential: the digest of its newest key, as its status has it.
+    pub fingerprint: Option<Box<str>>,
+}
+
+/// The documents in a `ConfigMap`.
+#[derive(Debug)]
+pub struct Documents {
+    /// The `ConfigMap`.
+    pub name: Name,
+    /// The product that its label names.
+    pub product: Option<Box<str>>,
+    /// Texts by key.
+    pub texts: Vec<(String, String)>,
+}
+
+/// Reads an object of a kind. One that is being deleted is gone as far as access is concerned, and gives `None`.
+pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
+    let name = name_of(&found)?;
+    let key = name.clone().of(kind);
+    if found.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let uid = found.uid().unwrap_or_default().into();
+    let created = found
+        .meta()
+        .creation_timestamp
+        .as_ref()
+        .and_then(|time| Timestamp::from_nanosecond(time.0.as_nanosecond()).ok());
+    let generation = found.metadata.generation;
+    let mut data = found.data;
+    let observed = Observed::new(data.get("status"));
+    let fingerprint = data["status"]["fingerprint"].as_str().map(Into::into);
+    let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
+    let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, &message)]).and_then(|spec| {
+        let faults = validate(&spec);
+        if faults.is_empty() { Ok(Object { name, generation, created, spec }) } else { Err(about(&key, faults)) }
+    });
+    Some(Met { key, uid, said, observed, fingerprint })
+}
+
+/// Reads documents.
+pub fn documents(found: ConfigMap) -> Option<Documents> {
+    let name = name_of(&found)?;
+    let product = found.labels().get(PRODUCT_LABEL).map(|product| product.as_str().into());
+    Some(Documents { name, product, texts: found.data.unwrap_or_default().into_iter().collect() })
+}
+
+/// The namespace and name.
+pub fn name_of<K: kube::Resource>(found: &K) -> Option<Name> {
+    let meta = found.meta();
+    Some(Name::new(meta.namespace.as_deref()?, meta.name.as_deref()?))
+}
+
+fn spec_of(kind: Kind, spec: Value) -> Result<Spec, String> {
+    fn read<S: DeserializeOwned>(spec: Value) -> Result<Box<S>, String> {
+        serde_json::from_value(spec).map(Box::new).map_err(|error| error.to_string())
+    }
+    Ok(match kind {
+        Kind::Portal => Spec::Portal(read(spec)?),
+        Kind::Environment => Spec::Environment(read(spec)?),
+        Kind::ApiProduct => Spec::ApiProduct(read(spec)?),
+        Kind::Plan => Spec::Plan(read(spec)?),
+        Kind::Team => Spec::Team(read(spec)?),
+        Kind::Developer => Spec::Developer(read(spec)?),
+        Kind::Application => Spec::Application(read(spec)?),
+        Kind::Subscription => Spec::Subscription(read(spec)?),
+        Kind::Approval => Spec::Approval(read(spec)?),
+        Kind::Credential => Spec::Credential(read(spec)?),
+    })
+}
+
+fn unreadable(key: &ObjectKey, why: &str) -> Diagnostic {
+    Diagnostic::error("unreadable", key, "spec", format!("this version of Portico cannot read it: {why}"))
+        .help("what it said before holds; apply the definitions of this version and correct the object")
+}
+
+fn about(key: &ObjectKey, faults: Vec<Violation>) -> Vec<Diagnostic> {
+    let made = faults.into_iter().map(|Violation { path, code, message, help }| {
+        let diagnostic = Diagnostic::error(code, key, path, message);
+        match help {
+            Some(help) => diagnostic.help(help),
+            None => diagnostic,
+        }
+    });
+    made.collect()
+}

@@ -1,0 +1,109 @@
+//! Puts things into the cluster: statuses and Secrets by server-side apply, all as one field manager.
+
+use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::{Client, ResourceExt as _};
+use portico_core::key::{Name, ObjectKey};
+use serde_json::{Value, json};
+
+use crate::secret::{self, Delivered};
+use crate::status::Observed;
+use crate::watch::resource;
+use crate::{Error, MANAGER};
+
+/// Something was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The API server said no, or said nothing.
+    #[error("the API server did not take it")]
+    Api(#[source] Error),
+    /// There is a Secret of that name that Portico did not make.
+    #[error("there is a Secret {0} already, and Portico did not make it")]
+    Foreign(Name),
+}
+
+impl WriteError {
+    /// Whether trying again soon may help. What somebody has to mend first is tried again too, but seldom.
+    pub fn is_passing(&self) -> bool {
+        match self {
+            WriteError::Api(Error::Api(status)) => matches!(status.code, 409 | 410 | 429 | 500..),
+            WriteError::Api(_) => true,
+            WriteError::Foreign(_) => false,
+        }
+    }
+}
+
+fn is_absent(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.code == 404)
+}
+
+/// Writes a status. Answers what stands there now; `None` if the object is gone, or another one has its name.
+pub async fn status(
+    client: &Client,
+    key: &ObjectKey,
+    uid: &str,
+    status: &Value,
+) -> Result<Option<Observed>, WriteError> {
+    let resource = resource(key.kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.name.namespace, &resource);
+    let body = json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": { "namespace": key.name.namespace, "name": key.name.name, "uid": uid },
+        "status": status,
+    });
+    match api.patch_status(&key.name.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
+        Ok(found) => Ok(Some(Observed::new(found.data.get("status")))),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(WriteError::Api(error)),
+    }
+}
+
+/// Writes a Secret of Portico's, and answers what stands there now. That is not always what was wanted: where one was
+/// not known to be there and somebody else of Portico's made it meanwhile, that one stays.
+///
+/// `version` is that of the Secret to be replaced; `None` if none is known.
+pub async fn secret(client: &Client, mut wanted: Secret, version: Option<&str>) -> Result<Delivered, WriteError> {
+    let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
+    let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let foreign = || WriteError::Foreign(Name::new(namespace.as_str(), name.as_str()));
+    if let Some(version) = version {
+        wanted.metadata.resource_version = Some(version.to_owned());
+    } else if let Some(found) = api.get_opt(&name).await.map_err(WriteError::Api)? {
+        let owner = |secret: &Secret| secret.owner_references().first().map(|owner| owner.uid.clone());
+        let found = secret::read(&found).filter(|_| owner(&found) == owner(&wanted));
+        return found.ok_or_else(foreign);
+    }
+    let parameters = PatchParams::apply(MANAGER).force();
+    let found = api.patch(&name, &parameters, &Patch::Apply(&wanted)).await.map_err(WriteError::Api)?;
+    secret::read(&found).ok_or_else(foreign)
+}
+
+/// Deletes a Secret of Portico's. One that is gone already is as good.
+pub async fn delete_secret(client: &Client, name: &Name) -> Result<(), WriteError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), &name.namespace);
+    let found = match api.get_opt(&name.name).await.map_err(WriteError::Api)? {
+        Some(found) if secret::read(&found).is_some() => found,
+        _ => return Ok(()),
+    };
+    // Not one that somebody makes in its place meanwhile.
+    let preconditions = Preconditions { uid: found.uid(), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(&name.name, &parameters).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(WriteError::Api(error)),
+    }
+}
+
+/// How an Event names the object that it is about.
+pub fn reference(key: &ObjectKey, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(format!("{}/{}", portico_crds::GROUP, portico_crds::VERSION)),
+        kind: Some(key.kind.as_str().to_owned()),
+        namespace: Some(key.name.namespace.to_string()),
+        name: Some(key.name.name.to_string()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}

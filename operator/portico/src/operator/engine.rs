@@ -1,0 +1,596 @@
+//! The loop of the operator: what is seen in the cluster goes into the core, what the core wants goes to gateways and back
+//! into the cluster.
+//!
+//! Every replica follows the cluster and serves gateways. Only the leader writes, and what it writes is looked up when
+//! its turn comes, so that a replica that becomes the leader goes on where the other one stopped.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use portico_core::Core;
+use portico_core::batch::{Batch, Change, Document, Fact, Object, Spec};
+use portico_core::delta::{Delta, KeyWish, OutputKey, Put, Removal};
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_envoy::server::{self, Server};
+use portico_kube::Client;
+use portico_kube::outbox::Outbox;
+use portico_kube::read::{Documents, Met};
+use portico_kube::secret::{Delivered, Key};
+use portico_kube::status::Observed;
+use portico_kube::watch::{Seen, Source};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant as TokioInstant, sleep_until};
+
+use super::held::Held;
+use super::metrics::{Metrics, Outcome};
+use super::notes::Notes;
+use super::secrets::Secrets;
+use super::work::{Done, Task};
+
+/// How many writes are under way at once.
+const WRITES: usize = 48;
+/// How much that is seen goes into one batch.
+const BURST: usize = 4096;
+/// A status is written so long after it changed, so that what follows at once is in the same write.
+const STATUS_PAUSE: Duration = Duration::from_millis(100);
+/// The same for kinds whose status counts others.
+const COUNT_PAUSE: Duration = Duration::from_secs(1);
+/// The longest sleep; wakes are computed anew after it, so that a changed clock is noticed.
+const NAP: Duration = Duration::from_secs(30);
+
+/// An object as it stands in the cluster.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) uid: Box<str>,
+    pub(super) observed: Observed,
+}
+
+/// What the outside may know.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Whether everything was listed once.
+    pub synced: bool,
+    /// What cannot be followed, and why.
+    pub failing: BTreeMap<Source, String>,
+    /// When the loop last came round.
+    pub beat: Option<Instant>,
+}
+
+/// Everything that one cluster needs.
+pub struct Engine {
+    pub(super) core: Core,
+    server: Server,
+    pub(super) held: Arc<Held>,
+    pub(super) client: Client,
+    pub(super) outbox: Outbox<Task>,
+    pub(super) objects: HashMap<ObjectKey, Standing>,
+    /// Where keys are to be delivered to, if not to a Secret of the credential's name.
+    pub(super) targets: HashMap<Name, Box<str>>,
+    /// Secrets that Portico made, as they stand.
+    pub(super) secrets: Secrets,
+    /// Which keys should exist.
+    pub(super) wishes: HashMap<Name, Vec<i64>>,
+    /// Keys that were made and do not stand in a Secret yet. They are not used before.
+    pub(super) fresh: HashMap<Name, Vec<Key>>,
+    /// Digests of the newest keys as statuses have them; asked when Secrets are seen for the first time.
+    fingerprints: HashMap<Name, Box<str>>,
+    documents: HashMap<Name, Documents>,
+    /// Which texts products refer to, by version.
+    wanted_documents: HashMap<Name, Vec<(String, DocumentKey)>>,
+    /// Sources that were not listed yet.
+    missing: HashSet<Source>,
+    changes: Vec<Change>,
+    facts: Vec<Fact>,
+    /// Objects whose status may not be what it should.
+    check: Vec<ObjectKey>,
+    pub(super) is_leader: bool,
+    wake: Option<Timestamp>,
+    pub(super) done: mpsc::UnboundedSender<Done>,
+    pub(super) notes: Notes,
+    pub(super) metrics: Metrics,
+    health: watch::Sender<Health>,
+    /// Revocations that gateways have not confirmed: environment, serial, since when.
+    revocations: Vec<(Name, u64, Instant)>,
+}
+
+/// Where a product says that a version's document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum DocumentKey {
+    /// In this `ConfigMap`, under this key.
+    Named(Name, String),
+    /// In any `ConfigMap` of the product, under this key.
+    OfProduct(String),
+}
+
+/// What the engine listens to.
+pub struct Inputs {
+    pub seen: mpsc::Receiver<Seen>,
+    pub gateways: mpsc::UnboundedReceiver<server::Event>,
+    pub done: mpsc::UnboundedReceiver<Done>,
+    pub leader: watch::Receiver<bool>,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// What the engine is made of.
+pub struct Parts {
+    pub server: Server,
+    pub held: Arc<Held>,
+    pub client: Client,
+    pub sources: Vec<Source>,
+    pub done: mpsc::UnboundedSender<Done>,
+    pub notes: Notes,
+    pub metrics: Metrics,
+    pub health: watch::Sender<Health>,
+}
+
+impl Engine {
+    /// An engine that has seen nothing yet.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { server, held, client, sources, done, notes, metrics, health } = parts;
+        Engine {
+            core: Core::new(),
+            server,
+            held,
+            client,
+            outbox: Outbox::default(),
+            objects: HashMap::new(),
+            targets: HashMap::new(),
+            secrets: Secrets::default(),
+            wishes: HashMap::new(),
+            fresh: HashMap::new(),
+            fingerprints: HashMap::new(),
+            documents: HashMap::new(),
+            wanted_documents: HashMap::new(),
+            missing: sources.into_iter().collect(),
+            changes: Vec::new(),
+            facts: Vec::new(),
+            check: Vec::new(),
+            is_leader: false,
+            wake: None,
+            done,
+            notes,
+            metrics,
+            health,
+            revocations: Vec::new(),
+        }
+    }
+
+    /// Works until it is told to stop, or nobody watches the cluster any more.
+    pub async fn run(mut self, mut inputs: Inputs) {
+        let mut burst = Vec::new();
+        loop {
+            let sleep = sleep_until(TokioInstant::from_std(self.next_wake()));
+            tokio::select! {
+                count = inputs.seen.recv_many(&mut burst, BURST) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for seen in burst.drain(..) {
+                        self.see(seen);
+                    }
+                }
+                Some(event) = inputs.gateways.recv() => {
+                    self.hear(event);
+                    while let Ok(event) = inputs.gateways.try_recv() {
+                        self.hear(event);
+                    }
+                }
+                Some(done) = inputs.done.recv() => {
+                    self.written(done);
+                    while let Ok(done) = inputs.done.try_recv() {
+                        self.written(done);
+                    }
+                }
+                Ok(()) = inputs.leader.changed() => {
+                    let is_leader = *inputs.leader.borrow_and_update();
+                    self.lead(is_leader);
+                }
+                _ = inputs.stop.changed() => return,
+                () = sleep => {}
+            }
+            self.health.send_modify(|health| health.beat = Some(Instant::now()));
+            if self.missing.is_empty() {
+                self.settle();
+                self.pump();
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let now = Instant::now();
+        let core = self
+            .wake
+            .map(|wake| now + Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO));
+        let writes = (self.is_leader && self.outbox.busy() < WRITES).then(|| self.outbox.wake()).flatten();
+        core.into_iter().chain(writes).fold(now + NAP, Instant::min)
+    }
+
+    /// Another replica leads now, or this one does.
+    fn lead(&mut self, is_leader: bool) {
+        if self.is_leader == is_leader {
+            return;
+        }
+        self.is_leader = is_leader;
+        self.metrics.leader.set(i64::from(is_leader));
+        if is_leader {
+            tracing::info!("this replica leads");
+            // Whatever the one before left undone.
+            self.check.extend(self.objects.keys().cloned());
+            let now = Instant::now();
+            for credential in self.wishes.keys() {
+                self.outbox.want(Task::Secret(credential.clone()), now);
+            }
+        } else {
+            tracing::info!("another replica leads");
+            self.outbox.clear();
+            self.fresh.clear();
+        }
+    }
+
+    fn see(&mut self, seen: Seen) {
+        match seen {
+            Seen::Object(met) => self.met(*met),
+            Seen::ObjectGone(key) => {
+                self.objects.remove(&key);
+                match key.kind {
+                    Kind::Credential => _ = self.targets.remove(&key.name),
+                    Kind::ApiProduct => _ = self.wanted_documents.remove(&key.name),
+                    _ => {}
+                }
+                self.changes.push(Change::Findings(key.clone(), Vec::new()));
+                self.changes.push(Change::Remove(key));
+            }
+            Seen::Secret(delivered) => self.delivered(&delivered),
+            Seen::SecretGone(name) => {
+                if let Some(gone) = self.secrets.remove(&name) {
+                    self.repair(&gone.credential, "was deleted");
+                } else if self.held.certificates_gone(&name) {
+                    self.refresh_certificates();
+                }
+            }
+            Seen::Certificates(name, texts) => {
+                if self.held.certificates(&name, texts) {
+                    self.refresh_certificates();
+                }
+            }
+            Seen::Documents(documents) => {
+                let product = documents.product.clone();
+                let name = documents.name.clone();
+                self.documents.insert(name.clone(), documents);
+                self.read_documents(&name, product.as_deref());
+            }
+            Seen::DocumentsGone(name) => {
+                let product = self.documents.remove(&name).and_then(|documents| documents.product);
+                self.read_documents(&name, product.as_deref());
+            }
+            Seen::Listed(source) => {
+                self.health.send_modify(|health| _ = health.failing.remove(&source));
+                if self.missing.remove(&source) && self.missing.is_empty() {
+                    self.synced();
+                }
+            }
+            Seen::Failing(source, why) => {
+                self.metrics.watch_errors.inc();
+                self.health.send_modify(|health| _ = health.failing.insert(source, why));
+            }
+        }
+    }
+
+    fn met(&mut self, met: Met) {
+        let Met { key, uid, said, observed, fingerprint } = met;
+        self.objects.insert(key.clone(), Standing { uid, observed });
+        self.check.push(key.clone());
+        if let Some(fingerprint) = fingerprint.filter(|_| !self.missing.is_empty()) {
+            self.fingerprints.insert(key.name.clone(), fingerprint);
+        }
+        match said {
+            Ok(object) => {
+                self.targeted(&object);
+                self.changes.push(Change::Put(object));
+                self.changes.push(Change::Findings(key, Vec::new()));
+            }
+            Err(findings) => self.changes.push(Change::Findings(key, findings)),
+        }
+    }
+
+    /// Notes what an object says about Secrets and `ConfigMaps`.
+    fn targeted(&mut self, object: &Object) {
+        match &object.spec {
+            Spec::Credential(spec) => {
+                let name = &object.name;
+                let before = match &spec.deliver_to {
+                    Some(target) => self.targets.insert(name.clone(), target.secret.as_str().into()),
+                    None => self.targets.remove(name),
+                };
+                if before.as_deref() != spec.deliver_to.as_ref().map(|target| target.secret.as_str()) {
+                    self.outbox.want(Task::Secret(name.clone()), Instant::now());
+                }
+            }
+            Spec::ApiProduct(spec) => {
+                let wanted = spec.versions.iter().filter_map(|version| {
+                    let source = version.openapi.as_ref()?;
+                    let key = match (&source.config_map, &source.path) {
+                        (Some(map), _) => DocumentKey::Named(
+                            Name::new(object.name.namespace.clone(), map.name.as_str()),
+                            map.key.clone(),
+                        ),
+                        (None, Some(path)) => DocumentKey::OfProduct(file_name(path).to_owned()),
+                        (None, None) => return None,
+                    };
+                    Some((version.name.clone(), key))
+                });
+                let wanted: Vec<_> = wanted.collect();
+                let before = self.wanted_documents.insert(object.name.clone(), wanted.clone()).unwrap_or_default();
+                for (version, _) in before.iter().filter(|(version, _)| !wanted.iter().any(|(now, _)| now == version)) {
+                    let (product, version) = (object.name.clone(), version.clone());
+                    self.changes.push(Change::Document { product, version, document: None });
+                }
+                if before != wanted && self.missing.is_empty() {
+                    self.read_product(&object.name);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Everything was listed: what Secrets hold is believed where nothing speaks against it.
+    fn synced(&mut self) {
+        tracing::info!(objects = self.objects.len(), secrets = self.secrets.len(), "everything is listed");
+        let known: Vec<(Name, Key)> = self
+            .secrets
+            .all()
+            .filter(|delivered| {
+                let expected = self.fingerprints.get(&delivered.credential);
+                let newest = delivered.keys.last().map(|key| key.key.fingerprint());
+                let fits = expected.is_none_or(|expected| newest.as_deref() == Some(&**expected));
+                if !fits {
+                    tracing::warn!(secret = %delivered.name, "not the key that its credential's status speaks of; it is made anew");
+                }
+                fits
+            })
+            .flat_map(|delivered| delivered.keys.iter().map(|key| (delivered.credential.clone(), key.clone())))
+            .collect();
+        for (credential, key) in known {
+            self.facts.extend(self.held.take(&credential, key));
+        }
+        self.fingerprints = HashMap::new();
+        for product in self.wanted_documents.keys().cloned().collect::<Vec<_>>() {
+            self.read_product(&product);
+        }
+        self.health.send_modify(|health| health.synced = true);
+    }
+
+    /// A Secret of Portico's as it stands now.
+    fn delivered(&mut self, delivered: &Delivered) {
+        let credential = delivered.credential.clone();
+        let before = self.secrets.insert(delivered.clone());
+        if !self.missing.is_empty() {
+            return;
+        }
+        // Another replica made them; this one is to let them in as well.
+        let wanted = self.wishes.get(&credential).map(Vec::as_slice).unwrap_or_default();
+        let is_fresh = |key: &Key| self.fresh.get(&credential).is_some_and(|fresh| fresh.iter().any(|one| one == key));
+        let new = delivered.keys.iter().filter(|key| wanted.contains(&key.generation) && !is_fresh(key)).cloned();
+        for key in new.collect::<Vec<_>>() {
+            self.facts.extend(self.held.take(&credential, key));
+        }
+        let was_right = before.is_some_and(|before| self.is_right(&before));
+        if !self.is_right(delivered) {
+            if was_right {
+                self.repair(&credential, "was changed");
+            } else {
+                self.outbox.want(Task::Secret(credential), Instant::now());
+            }
+        }
+    }
+
+    fn repair(&mut self, credential: &Name, what: &str) {
+        let task = Task::Secret(credential.clone());
+        let is_wanted =
+            self.wishes.contains_key(credential) && self.objects.contains_key(&credential.clone().of(Kind::Credential));
+        if self.missing.is_empty() && is_wanted && !self.outbox.has(&task) {
+            let text = format!("the Secret with its key {what}; the same key is delivered again");
+            self.note(&credential.clone().of(Kind::Credential), true, "SecretRestored", &text);
+        }
+        self.outbox.want(task, Instant::now());
+    }
+
+    fn refresh_certificates(&self) {
+        for key in self.objects.keys().filter(|key| key.kind == Kind::Environment) {
+            self.server.refresh_certificates(&key.name);
+        }
+    }
+
+    /// A `ConfigMap` says something else.
+    fn read_documents(&mut self, map: &Name, product: Option<&str>) {
+        if !self.missing.is_empty() {
+            return;
+        }
+        let concerned = self.wanted_documents.iter().filter(|(name, wanted)| {
+            name.namespace == map.namespace
+                && wanted.iter().any(|(_, key)| match key {
+                    DocumentKey::Named(named, _) => named == map,
+                    DocumentKey::OfProduct(_) => product == Some(&*name.name),
+                })
+        });
+        for product in concerned.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.read_product(&product);
+        }
+    }
+
+    fn read_product(&mut self, product: &Name) {
+        for (version, key) in self.wanted_documents.get(product).cloned().unwrap_or_default() {
+            let label = portico_kube::read::PRODUCT_LABEL;
+            let find = |documents: &Documents, key: &str| {
+                documents.texts.iter().find(|(known, _)| known == key).map(|(_, text)| text.clone())
+            };
+            let (text, why) = match &key {
+                DocumentKey::Named(map, key) => (
+                    self.documents.get(map).and_then(|documents| find(documents, key)),
+                    format!("there is no ConfigMap `{}` with the label `{label}` and the key `{key}`", map.name),
+                ),
+                DocumentKey::OfProduct(key) => (
+                    self.documents
+                        .values()
+                        .filter(|documents| {
+                            documents.name.namespace == product.namespace
+                                && documents.product.as_deref() == Some(&*product.name)
+                        })
+                        .find_map(|documents| find(documents, key)),
+                    format!("there is no ConfigMap with the label `{label}: {}` and the key `{key}`", product.name),
+                ),
+            };
+            let document = text.map_or_else(|| Document::Unreadable(why), |text| Document::Text(text.into()));
+            self.changes.push(Change::Document { product: product.clone(), version, document: Some(document) });
+        }
+    }
+
+    fn hear(&mut self, event: server::Event) {
+        match event {
+            server::Event::Confirmed { environment, serial } => {
+                self.revocations.retain(|(place, awaited, since)| {
+                    let is_open = *place != environment || *awaited > serial;
+                    if !is_open {
+                        self.metrics.revocation.observe(since.elapsed().as_secs_f64());
+                    }
+                    is_open
+                });
+                self.facts.push(Fact::Confirmed { environment, serial });
+            }
+            server::Event::Refused { environment, objects, message } => {
+                self.metrics.refused.inc();
+                self.facts.push(Fact::Refused { environment, objects, message });
+            }
+            server::Event::Mended { environment, objects } => {
+                self.facts.push(Fact::Accepted { environment, objects });
+            }
+            server::Event::Connected { .. } => _ = self.metrics.gateways.inc(),
+            server::Event::Disconnected { .. } => _ = self.metrics.gateways.dec(),
+        }
+    }
+
+    /// Applies what came together, and all that follows from it.
+    fn settle(&mut self) {
+        let is_due = self.wake.is_some_and(|wake| wake <= Timestamp::now());
+        let mut is_first = is_due;
+        while is_first || !self.changes.is_empty() || !self.facts.is_empty() {
+            is_first = false;
+            let (changes, facts) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.facts));
+            let batch = tracing::info_span!("batch", changes = changes.len(), facts = facts.len());
+            let _entered = batch.enter();
+            let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
+            let Delta { removals, puts, keys, statuses, recomputed, wake } = delta;
+            self.wake = wake;
+            self.metrics.batch(recomputed, puts.len(), removals.len());
+            self.translate(removals, puts);
+            self.wish(keys);
+            self.check.extend(statuses);
+        }
+        let now = Instant::now();
+        for key in std::mem::take(&mut self.check) {
+            let pause = match key.kind {
+                Kind::Plan | Kind::ApiProduct | Kind::Environment => COUNT_PAUSE,
+                _ => STATUS_PAUSE,
+            };
+            self.outbox.want(Task::Status(key), now + pause);
+        }
+        self.metrics.waiting.set(i64::try_from(self.outbox.waiting()).unwrap_or(i64::MAX));
+    }
+
+    fn translate(&mut self, removals: Vec<Removal>, puts: Vec<Put>) {
+        let mut changes: BTreeMap<Name, (Vec<Removal>, Vec<Put>)> = BTreeMap::new();
+        let now = Instant::now();
+        for removal in removals {
+            let environment = removal.key.environment().clone();
+            if matches!(removal.key, OutputKey::Client { .. }) {
+                self.revocations.push((environment.clone(), removal.serial, now));
+            }
+            changes.entry(environment).or_default().0.push(removal);
+        }
+        for put in puts {
+            changes.entry(put.key.environment().clone()).or_default().1.push(put);
+        }
+        for (environment, (removals, puts)) in changes {
+            self.server.update(&environment, removals, puts);
+        }
+    }
+
+    /// Keys that should exist, and those that should not. What should not is forgotten before anything is written.
+    fn wish(&mut self, wishes: Vec<KeyWish>) {
+        let now = Instant::now();
+        for KeyWish { credential, generations } in wishes {
+            self.facts.extend(self.held.retain(&credential, &generations));
+            if let Some(fresh) = self.fresh.get_mut(&credential) {
+                fresh.retain(|key| generations.contains(&key.generation));
+            }
+            // Keys that another replica delivered before this one knew that they are wanted.
+            let delivered = self.secrets.of(&credential).filter(|_| !self.is_leader);
+            let known: Vec<Key> = delivered
+                .flat_map(|delivered| &delivered.keys)
+                .filter(|key| generations.contains(&key.generation))
+                .cloned()
+                .collect();
+            for key in known {
+                self.facts.extend(self.held.take(&credential, key));
+            }
+            if generations.is_empty() {
+                self.wishes.remove(&credential);
+            } else {
+                self.wishes.insert(credential.clone(), generations);
+            }
+            self.outbox.want(Task::Secret(credential), now);
+        }
+    }
+
+    /// Begins to write what is due.
+    fn pump(&mut self) {
+        if !self.is_leader {
+            return;
+        }
+        let now = Instant::now();
+        while self.outbox.busy() < WRITES {
+            let Some(task) = self.outbox.next(now) else { break };
+            let is_begun = match &task {
+                Task::Secret(credential) => self.write_secret(credential),
+                Task::Status(key) => self.write_status(key),
+            };
+            if !is_begun {
+                self.outbox.done(&task, true, now);
+            }
+        }
+    }
+
+    fn written(&mut self, done: Done) {
+        let now = Instant::now();
+        let (task, outcome) = match done {
+            Done::Status { key, uid, result } => {
+                let outcome = self.status_written(&key, &uid, result);
+                (Task::Status(key), outcome)
+            }
+            Done::Secret { credential, result } => {
+                let outcome = self.secret_written(&credential, result);
+                (Task::Secret(credential), outcome)
+            }
+        };
+        self.metrics.written(&task, outcome);
+        self.outbox.done(&task, outcome == Outcome::Written, now);
+    }
+
+    /// Tells those who look at an object.
+    pub(super) fn note(&self, key: &ObjectKey, is_warning: bool, reason: &str, text: &str) {
+        if let Some(standing) = self.objects.get(key).filter(|_| self.is_leader) {
+            self.notes.send(key, &standing.uid, is_warning, reason, text);
+        }
+    }
+
+    /// More facts for the next batch.
+    pub(super) fn report(&mut self, facts: impl IntoIterator<Item = Fact>) {
+        self.facts.extend(facts);
+    }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

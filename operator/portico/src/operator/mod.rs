@@ -1,0 +1,142 @@
+//! `portico operator`: follow the objects of a cluster and enforce what they say.
+
+mod engine;
+mod held;
+mod http;
+mod metrics;
+mod notes;
+mod secrets;
+mod work;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use portico_envoy::server::{Server, Tls};
+use portico_envoy::translate::Options;
+use portico_kube::lease::{LeaseManager, LeaseManagerBuilder};
+use portico_kube::watch::{Scope, watch as watch_cluster};
+use portico_kube::{Client, MANAGER};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use crate::cli::Operator;
+use engine::{Engine, Health, Inputs, Parts};
+use held::Held;
+use metrics::Metrics;
+use notes::Notes;
+
+/// How long a lease holds when its holder is gone without a word, and how long before its end it is renewed.
+const LEASE_SECONDS: u64 = 15;
+const LEASE_GRACE_SECONDS: u64 = 5;
+
+/// Works until it is told to stop.
+pub fn run(options: &Operator) -> anyhow::Result<()> {
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(operate(options))
+}
+
+async fn operate(options: &Operator) -> anyhow::Result<()> {
+    let client = Client::try_default()
+        .await
+        .context("cannot find a cluster: neither a service account nor KUBECONFIG leads to one")?;
+    let version = client.apiserver_version().await.context("cannot reach the API server")?;
+    let identity =
+        options.identity.clone().or_else(host_name).context("this replica has no name: give one with --identity")?;
+    let namespace = options.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
+    tracing::info!(server = version.git_version, identity, namespace, "found the cluster");
+
+    let held = Arc::new(Held::default());
+    let (server, gateways) = Server::new(held.clone(), held.clone(), Options::default());
+    let listener = TcpListener::bind(options.xds)
+        .await
+        .with_context(|| format!("cannot listen on {}: choose another address with --xds", options.xds))?;
+    let xds = listener.local_addr().context("cannot tell the address")?;
+    let tls = options.xds_tls.as_deref().map(certificates).transpose()?;
+    let serving = server.clone();
+    tokio::spawn(async move {
+        let served = match tls {
+            Some(tls) => serving.serve_tls(listener, tls).await,
+            None => serving.serve_tcp(listener).await,
+        };
+        if let Err(error) = served {
+            tracing::error!(%error, "gateways are no longer served");
+        }
+    });
+
+    let metrics = Metrics::new();
+    let (health, known) = watch::channel(Health::default());
+    let http = http::serve(options.http, known, metrics.clone(), server.clone()).await?;
+    let (lease, leader) = lead(&client, &options.lease, &namespace, &identity).await?;
+    let scope = Scope { namespaces: options.namespaces.clone(), secret_namespaces: options.secret_namespaces.clone() };
+    let (seen, sources) = watch_cluster(&client, &scope);
+    let (done, finished) = mpsc::unbounded_channel();
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(obey(stop));
+    tracing::info!(%xds, %http, "working");
+
+    let notes = Notes::start(client.clone(), identity);
+    let engine = Engine::new(Parts { server, held, client, sources, done, notes, metrics, health });
+    let inputs = Inputs { seen, gateways, done: finished, leader: leader.clone(), stop: stopped };
+    engine.run(inputs).await;
+    // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
+    drop(leader);
+    match lease.await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error).context("the lease could not be given back"),
+        Err(error) => Err(error).context("the lease could not be given back"),
+    }
+}
+
+type Lease = tokio::task::JoinHandle<Result<LeaseManager, portico_kube::lease::LeaseManagerError>>;
+
+/// Begins to strive for the lease.
+async fn lead(
+    client: &Client,
+    name: &str,
+    namespace: &str,
+    identity: &str,
+) -> anyhow::Result<(Lease, watch::Receiver<bool>)> {
+    let manager = LeaseManagerBuilder::new(client.clone(), name)
+        .with_namespace(namespace)
+        .with_identity(identity)
+        .with_duration(LEASE_SECONDS)
+        .with_grace(LEASE_GRACE_SECONDS)
+        .with_field_manager(MANAGER)
+        .build()
+        .await
+        .with_context(|| format!("cannot use the lease {namespace}/{name}"))?;
+    let (leader, lease) = manager.watch().await;
+    Ok((lease, leader))
+}
+
+fn host_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}
+
+/// The certificate of the discovery service, and the authority of those who may use it.
+fn certificates(folder: &Path) -> anyhow::Result<Tls> {
+    let read = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    Ok(Tls { certificate: read("tls.crt")?, private_key: read("tls.key")?, authority: read("ca.crt")? })
+}
+
+/// Stops on `SIGINT` and `SIGTERM`.
+async fn obey(stop: watch::Sender<bool>) {
+    let listen = |kind| signal(kind).map_err(|error| tracing::warn!(%error, "cannot listen for a signal"));
+    let (Ok(mut interrupt), Ok(mut terminate)) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::info!("stopping");
+    stop.send_replace(true);
+}

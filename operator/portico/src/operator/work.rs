@@ -1,0 +1,231 @@
+//! What the leader writes: the Secret of a credential, and the status of an object.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+use portico_core::api_key::ApiKey;
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_kube::outbox;
+use portico_kube::secret::{Delivered, Key, secret_of};
+use portico_kube::status::{Observed, wanted};
+use portico_kube::write::{self, WriteError};
+use tracing::Instrument;
+
+use super::engine::Engine;
+use super::metrics::Outcome;
+use crate::up::chain;
+
+/// Something to write.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Task {
+    /// The Secret of a credential: made, changed, or deleted.
+    Secret(Name),
+    /// The status of an object.
+    Status(ObjectKey),
+}
+
+impl outbox::Task for Task {
+    fn is_urgent(&self) -> bool {
+        matches!(self, Task::Secret(_))
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Done {
+    /// A status.
+    Status { key: ObjectKey, uid: Box<str>, result: Result<Option<Observed>, WriteError> },
+    /// A Secret: what stands there now, and those that were deleted.
+    Secret { credential: Name, result: Result<(Option<Delivered>, Vec<Name>), WriteError> },
+}
+
+impl Engine {
+    /// Begins to write a status; false if there is nothing to write.
+    pub(super) fn write_status(&mut self, key: &ObjectKey) -> bool {
+        let (Some(standing), Some(status)) = (self.objects.get(key), self.core.status(key)) else { return false };
+        let wanted = wanted(&status, &standing.observed, Timestamp::now());
+        if standing.observed.is(&wanted) {
+            return false;
+        }
+        if let Some(ready) = status.condition("Ready").filter(|ready| standing.observed.ready() != Some(ready.status)) {
+            let is_bad = status.condition("Stalled").is_some();
+            self.note(key, is_bad, ready.reason, &ready.message);
+        }
+        let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid.clone());
+        let span = tracing::debug_span!("write", kind = "status", object = %key);
+        let write = async move {
+            let result = write::status(&client, &key, &uid, &wanted).await;
+            // Nobody listens while the program stops.
+            let _ = done.send(Done::Status { key, uid, result });
+        };
+        tokio::spawn(write.instrument(span));
+        true
+    }
+
+    pub(super) fn status_written(
+        &mut self,
+        key: &ObjectKey,
+        uid: &str,
+        result: Result<Option<Observed>, WriteError>,
+    ) -> Outcome {
+        match result {
+            Ok(Some(observed)) => {
+                if let Some(standing) = self.objects.get_mut(key).filter(|standing| *standing.uid == *uid) {
+                    standing.observed = observed;
+                }
+                Outcome::Written
+            }
+            Ok(None) => Outcome::Written,
+            Err(error) => {
+                tracing::warn!(object = %key, error = chain(&error), "a status was not written; trying again");
+                Outcome::of(&error)
+            }
+        }
+    }
+
+    /// Whether a Secret holds exactly what it should, under the name that it should have.
+    pub(super) fn is_right(&self, delivered: &Delivered) -> bool {
+        let Delivered { name, credential, owner, version: _, keys, is_altered } = delivered;
+        let object = credential.clone().of(Kind::Credential);
+        let Some(standing) = self.objects.get(&object) else { return false };
+        !is_altered
+            && *standing.uid == **owner
+            && *name == self.target(credential)
+            && *keys == self.wanted_keys(credential)
+    }
+
+    fn target(&self, credential: &Name) -> Name {
+        let name = self.targets.get(credential).map_or(&*credential.name, |target| target);
+        Name::new(credential.namespace.clone(), name)
+    }
+
+    /// The keys that there are and should be, and those that were made and are not delivered yet.
+    fn wanted_keys(&self, credential: &Name) -> Vec<Key> {
+        let generations = self.wishes.get(credential).map(Vec::as_slice).unwrap_or_default();
+        let fresh = self.fresh.get(credential).map(Vec::as_slice).unwrap_or_default();
+        let mut keys: Vec<Key> = self.held.of(credential).into_iter().chain(fresh.iter().cloned()).collect();
+        keys.retain(|key| generations.contains(&key.generation));
+        keys.sort_by_key(|key| key.generation);
+        keys.dedup_by_key(|key| key.generation);
+        keys
+    }
+
+    /// Begins to write, change or delete a Secret; false if there is nothing to do.
+    pub(super) fn write_secret(&mut self, credential: &Name) -> bool {
+        let object = credential.clone().of(Kind::Credential);
+        let owner = self.objects.get(&object).map(|standing| standing.uid.clone());
+        let target = self.target(credential);
+        let mut to_write = None;
+        if let Some(owner) = owner.filter(|_| self.wishes.contains_key(credential)) {
+            self.make_keys(credential);
+            let keys = self.wanted_keys(credential);
+            let known =
+                self.secrets.get(&target).filter(|known| known.credential == *credential && known.owner == owner);
+            if !known.is_some_and(|known| self.is_right(known)) && !keys.is_empty() {
+                let version = known.map(|known| known.version.clone());
+                to_write = Some((secret_of(&target, credential, &owner, &keys), version));
+            }
+        }
+        let is_wanted = self.wishes.contains_key(credential);
+        let to_delete: Vec<Name> = self
+            .secrets
+            .of(credential)
+            .filter(|known| !is_wanted || known.name != target)
+            .map(|known| known.name.clone())
+            .collect();
+        if to_write.is_none() && to_delete.is_empty() {
+            return false;
+        }
+        let (client, done, credential) = (self.client.clone(), self.done.clone(), credential.clone());
+        let span = tracing::debug_span!("write", kind = "secret", %credential);
+        let write = async move {
+            let result = async {
+                let written = match to_write {
+                    Some((secret, version)) => Some(write::secret(&client, secret, version.as_deref()).await?),
+                    None => None,
+                };
+                for name in &to_delete {
+                    write::delete_secret(&client, name).await?;
+                }
+                Ok((written, to_delete))
+            };
+            let result = result.await;
+            // Nobody listens while the program stops.
+            let _ = done.send(Done::Secret { credential, result });
+        };
+        tokio::spawn(write.instrument(span));
+        true
+    }
+
+    /// Makes the keys that are missing. They stay the same until they are delivered or no longer wanted.
+    fn make_keys(&mut self, credential: &Name) {
+        let generations = self.wishes.get(credential).cloned().unwrap_or_default();
+        let held = self.held.of(credential);
+        let fresh = self.fresh.entry(credential.clone()).or_default();
+        for generation in generations {
+            let is_there = |key: &Key| key.generation == generation;
+            if held.iter().any(is_there) || fresh.iter().any(is_there) {
+                continue;
+            }
+            let mut random = [0; 20];
+            if let Err(error) = getrandom::fill(&mut random) {
+                tracing::error!(%error, "the system gives no random bytes; no key is made");
+                continue;
+            }
+            // To the second, as it is written down.
+            let at = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+            fresh.push(Key { generation, at, key: ApiKey::from_random(random) });
+        }
+        if fresh.is_empty() {
+            self.fresh.remove(credential);
+        }
+    }
+
+    pub(super) fn secret_written(
+        &mut self,
+        credential: &Name,
+        result: Result<(Option<Delivered>, Vec<Name>), WriteError>,
+    ) -> Outcome {
+        let object = credential.clone().of(Kind::Credential);
+        let (written, deleted) = match result {
+            Ok(done) => done,
+            Err(error) => {
+                let text = chain(&error);
+                tracing::warn!(%credential, error = text, "a Secret was not written; trying again");
+                if !error.is_passing() {
+                    self.note(&object, true, "SecretNotWritten", &text);
+                }
+                return Outcome::of(&error);
+            }
+        };
+        for name in deleted {
+            self.secrets.remove(&name);
+        }
+        let Some(delivered) = written else { return Outcome::Written };
+        let fresh = self.fresh.remove(credential).unwrap_or_default();
+        let wanted = self.wishes.get(credential).cloned().unwrap_or_default();
+        let mut facts = Vec::new();
+        for key in delivered.keys.iter().filter(|key| wanted.contains(&key.generation)) {
+            if let Some(fact) = self.held.take(credential, key.clone()) {
+                let text = format!("key {} was made and is in Secret {}", key.generation, delivered.name.name);
+                self.note(&object, false, if key.generation == 1 { "KeyMade" } else { "KeyRotated" }, &text);
+                facts.push(fact);
+            }
+        }
+        // What did not get there is tried again as it is.
+        let left: Vec<Key> = fresh
+            .into_iter()
+            .filter(|key| !delivered.keys.iter().any(|one| one.generation == key.generation))
+            .collect();
+        if !left.is_empty() {
+            self.fresh.insert(credential.clone(), left);
+        }
+        self.report(facts);
+        let is_right = self.is_right(&delivered);
+        self.secrets.insert(delivered);
+        if !is_right {
+            self.outbox.want(Task::Secret(credential.clone()), Instant::now());
+        }
+        Outcome::Written
+    }
+}
