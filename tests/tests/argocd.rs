@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use portico_tests::argocd::{Argo, Options, View};
 use portico_tests::cluster::{Cluster, block_on, kstatus, unique};
+use portico_tests::operator::Tenancy;
 use portico_tests::repo::Repo;
 use serde_json::{Value, json};
 
@@ -584,4 +585,57 @@ fn what_is_synced_before_others_waits_for_its_health() {
     write_status(cluster, "Environment", &namespace, "local", &ready);
     argo.wait(&name, "Synced", "Progressing");
     assert!(get(cluster, "ApiProduct", &namespace, "weather").is_some());
+}
+
+#[test]
+fn a_push_grants_a_key_at_envoy_and_a_revert_revokes_it() {
+    let argo = Argo::shared();
+    let tenancy = Tenancy::empty();
+    let setup = tenancy.operator("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let repo = Repo::with(&[("all.yaml", &tenancy.here(&tenancy.everything()))]);
+    let name = unique("granting");
+    argo.application(&name, &repo.publish(), "default", &Options::default());
+    let probe = tenancy.key("watch", "probe");
+    tenancy.wait_status(&probe, 200);
+    argo.wait(&name, "Synced", "Healthy");
+
+    let granted = repo.commit_file("grant.yaml", &tenancy.here(&tenancy.grant("echo-basic")));
+    let begun = Instant::now();
+    repo.push();
+    argo.refresh(&name);
+    let key = tenancy.key("shop", "web-basic");
+    tenancy.wait_status(&key, 200);
+    println!("a push: granted at Envoy after {:?}", begun.elapsed());
+    let view = argo.wait(&name, "Synced", "Healthy");
+    println!("a push: told after {:?}", begun.elapsed());
+    assert_eq!(view.revision, granted);
+    // What Portico itself makes in the cluster is no difference, and nobody takes it away.
+    assert!(tenancy.secret("shop", "web-basic").is_some());
+    assert!(view.resource("Secret", "web-basic").is_none(), "{view}");
+
+    repo.revert(&granted);
+    let begun = Instant::now();
+    repo.push();
+    argo.refresh(&name);
+    tenancy.wait_status(&key, 401);
+    println!("a revert: denied by Envoy after {:?}", begun.elapsed());
+    argo.wait(&name, "Synced", "Healthy");
+    println!("a revert: told after {:?}", begun.elapsed());
+    assert_eq!(tenancy.status(&probe), 200, "the others go on");
+
+    // Health says what is wrong, in the words of the status.
+    repo.commit_file("grant.yaml", &tenancy.here(&tenancy.grant("no-such-plan")));
+    repo.push();
+    argo.refresh(&name);
+    let view = argo.wait(&name, "Synced", "Degraded");
+    let resource = view.resource("Subscription", "web-basic").expect("it is there");
+    assert!(resource.health == "Degraded" && resource.message.contains("no-such-plan"), "{view}");
+
+    let suspended = tenancy.grant("echo-basic").replacen("spec:\n", "spec:\n  suspend: true\n", 1);
+    repo.commit_file("grant.yaml", &tenancy.here(&suspended));
+    repo.push();
+    argo.refresh(&name);
+    argo.wait(&name, "Synced", "Suspended");
 }
