@@ -8,7 +8,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, DynamicObject};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
 use tempfile::TempDir;
@@ -193,9 +194,19 @@ impl Tenancy {
         tenancy
     }
 
+    /// The same in a cluster of the test's own.
+    pub fn on(cluster: &'static Cluster) -> Tenancy {
+        let tenancy = Tenancy::empty_on(cluster);
+        tenancy.apply(&tenancy.everything());
+        tenancy
+    }
+
     /// Makes the namespaces only.
     pub fn empty() -> Tenancy {
-        let cluster = Cluster::shared();
+        Tenancy::empty_on(Cluster::shared())
+    }
+
+    fn empty_on(cluster: &'static Cluster) -> Tenancy {
         cluster.install_crds();
         let suffix = unique("-t");
         let upstream = Upstream::start();
@@ -212,7 +223,7 @@ impl Tenancy {
         let documents = [
             files::environment(self.gateway.port()),
             files::product(&self.upstream.url()),
-            self.documents(),
+            Tenancy::documents(),
             files::plan().to_owned(),
             files::small_plan().to_owned(),
             files::application().to_owned(),
@@ -222,10 +233,11 @@ impl Tenancy {
     }
 
     /// The OpenAPI document as `kustomize` would wrap it.
-    fn documents(&self) -> String {
-        let text: String = files::openapi().lines().map(|line| format!("    {line}\n")).collect();
+    fn documents() -> String {
+        let text = files::openapi().replace('\n', "\n    ");
         format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: echo-documents\n  namespace: apis\n  labels: {{ portico.dev/product: echo }}\ndata:\n  openapi.yaml: |\n{text}"
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: echo-documents\n  namespace: apis\n  labels: {{ portico.dev/product: echo }}\ndata:\n  openapi.yaml: |\n    {}\n",
+            text.trim_end()
         )
     }
 
@@ -236,12 +248,10 @@ impl Tenancy {
 
     /// A text, with its namespaces made those of this one.
     pub fn here(&self, text: &str) -> String {
-        NAMESPACES.iter().fold(text.to_owned(), |text, name| {
-            let own = self.namespace(name);
-            text.replace(&format!("namespace: {name}"), &format!("namespace: {own}")).replace(
-                &format!("namespaces: [shop, watch]"),
-                &format!("namespaces: [{}, {}]", self.namespace("shop"), self.namespace("watch")),
-            )
+        let watchers = format!("namespaces: [{}, {}]", self.namespace("shop"), self.namespace("watch"));
+        let text = text.replace("namespaces: [shop, watch]", &watchers);
+        NAMESPACES.iter().fold(text, |text, name| {
+            text.replace(&format!("namespace: {name}"), &format!("namespace: {}", self.namespace(name)))
         })
     }
 
@@ -333,6 +343,13 @@ impl Tenancy {
             let secret = self.secret(namespace, name)?;
             String::from_utf8(secret.data?.get("api-key")?.0.clone()).ok()
         })
+    }
+
+    /// The reasons and texts of the Events in a namespace.
+    pub fn events(&self, namespace: &str) -> Vec<(String, String)> {
+        let api: Api<Event> = Api::namespaced(self.cluster.admin(), &self.namespace(namespace));
+        let events = block_on(api.list(&ListParams::default())).expect("Events can be read");
+        events.into_iter().map(|event| (event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
     }
 
     /// An object of Portico's.

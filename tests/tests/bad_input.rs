@@ -10,7 +10,7 @@ use portico_tests::http::{self, Ask};
 use portico_tests::portico::{self, Launch};
 use portico_tests::repo::Repo;
 use portico_tests::scenario::{Bystander, PROBE, SHOP, Scenario};
-use portico_tests::{ports, wait};
+use portico_tests::wait;
 
 /// Commits what `change` writes together with a grant for `shop`. Portico has to say all of `words`, each group in one
 /// report; `portico check` has to say the same and fail; the grant has to be enforced and the bystander left alone.

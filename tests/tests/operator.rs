@@ -1,5 +1,6 @@
 //! The operator against a real API server, with a real Envoy.
 
+use portico_tests::cluster::Cluster;
 use portico_tests::files;
 use portico_tests::http::Ask;
 use portico_tests::operator::Tenancy;
@@ -54,7 +55,13 @@ fn restarted_it_writes_nothing_that_stands_there() {
     tenancy.wait_condition("Subscription", "shop", "web-basic", "Ready", ("True", "Ready"));
     tenancy.wait_condition("Environment", "platform", "local", "Ready", ("True", "Ready"));
     tenancy.wait_condition("Subscription", "watch", "probe", "Ready", ("True", "Ready"));
-    wait::until("all to be written", || (operator.metric("portico_writes_waiting", &[]) < 0.5).then_some(()));
+    let written = wait::within(wait::PATIENCE, || (operator.metric("portico_writes_waiting", &[]) < 0.5).then_some(()));
+    let metrics = operator.get("/metrics").map(|answer| answer.body).unwrap_or_default();
+    assert!(
+        written.is_some(),
+        "something is written without end:
+{metrics}"
+    );
     assert!(operator.stop().success());
     assert_eq!(tenancy.status(&key), 200, "Envoy goes on");
 
@@ -68,4 +75,203 @@ fn restarted_it_writes_nothing_that_stands_there() {
     let statuses = operator.metric("portico_writes_total", &["Status"]);
     assert!(secrets < 0.5, "{secrets} Secrets were written again");
     assert!(statuses < 2.5, "{statuses} statuses were written, of which one was due\n{}", operator.output());
+}
+
+#[test]
+fn a_secret_that_somebody_takes_away_or_changes_is_restored() {
+    let tenancy = Tenancy::new();
+    let setup = tenancy.operator("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let key = tenancy.key("watch", "probe");
+    tenancy.wait_status(&key, 200);
+    let secret =
+        |text: &str| format!("apiVersion: v1\nkind: Secret\nmetadata: {{ name: probe, namespace: watch }}\n{text}");
+
+    tenancy.delete(&secret(""));
+    let back = wait::until("the Secret to be back", || {
+        Some(tenancy.key("watch", "probe")).filter(|_| tenancy.secret("watch", "probe").is_some())
+    });
+    assert_eq!(back, key, "the same key: its owner's clients go on");
+
+    tenancy.apply(&secret("stringData: { api-key: easy-to-guess, more: yes }\n"));
+    wait::until("the Secret to be as it was", || {
+        let secret = tenancy.secret("watch", "probe")?;
+        let data = secret.data.as_ref()?;
+        (data.len() == 1 && data.get("api-key")?.0 == key.as_bytes()).then_some(())
+    });
+    assert_eq!((tenancy.status(&key), tenancy.status("easy-to-guess")), (200, 401));
+    wait::until("an Event about it", || {
+        tenancy.events("watch").iter().any(|(reason, _)| reason == "SecretRestored").then_some(())
+    });
+    assert!(!tenancy.events("watch").iter().any(|(_, text)| text.contains(&key)), "an Event tells a key");
+}
+
+#[test]
+fn a_rotated_key_overlaps_and_a_foreign_secret_is_left_alone() {
+    let tenancy = Tenancy::new();
+    tenancy.apply(&tenancy.grant("echo-basic"));
+    let setup = tenancy.operator("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let first = tenancy.key("shop", "web-basic");
+    tenancy.wait_status(&first, 200);
+
+    let credential = files::credential("web-basic", "web-basic");
+    tenancy.apply(&format!("{credential}  generation: 2\n  overlap: 1h\n"));
+    let second = wait::until("a new key", || Some(tenancy.key("shop", "web-basic")).filter(|key| *key != first));
+    tenancy.wait_status(&second, 200);
+    assert_eq!(tenancy.status(&first), 200, "the old key is good for the overlap");
+    let secret = tenancy.secret("shop", "web-basic").expect("it is there");
+    assert_eq!(secret.data.expect("data")["api-key-1"].0, first.as_bytes());
+
+    tenancy.apply(&format!("{credential}  generation: 3\n  overlap: 0s\n"));
+    let third = wait::until("a new key", || Some(tenancy.key("shop", "web-basic")).filter(|key| *key != second));
+    tenancy.wait_status(&third, 200);
+    tenancy.wait_status(&second, 401);
+    assert_eq!(tenancy.status(&first), 401, "no overlap");
+
+    // Where somebody else's Secret has the name, it is said and not written over.
+    let namespace = tenancy.namespace("shop");
+    tenancy.cluster().apply(&format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{ name: theirs, namespace: {namespace} }}\nstringData: {{ password: dear }}\n"
+    ));
+    tenancy.apply(&format!("{credential}  generation: 3\n  overlap: 0s\n  deliverTo: {{ secret: theirs }}\n"));
+    wait::until("a word about it", || {
+        tenancy
+            .events("shop")
+            .iter()
+            .any(|(reason, text)| reason == "SecretNotWritten" && text.contains("theirs"))
+            .then_some(())
+    });
+    assert_eq!(tenancy.secret("shop", "theirs").expect("it is there").data.expect("data")["password"].0, b"dear");
+    assert_eq!(tenancy.status(&third), 200, "the key itself goes on");
+    tenancy.apply(&format!("{credential}  generation: 3\n  overlap: 0s\n  deliverTo: {{ secret: ours }}\n"));
+    assert_eq!(tenancy.key("shop", "ours"), third);
+    wait::until("the old Secret to be gone", || tenancy.secret("shop", "web-basic").is_none().then_some(()));
+}
+
+#[test]
+fn two_replicas_one_writer_and_no_gap() {
+    let tenancy = Tenancy::new();
+    let (one, two) = (tenancy.operator("one"), tenancy.operator("two"));
+    let first = one.ready();
+    first.wait_leads();
+    let second = two.ready();
+    // Each has a gateway of its own; both enforce.
+    let _gateway = tenancy.gateway(two.xds());
+    tenancy.apply(&tenancy.grant("echo-basic"));
+    let key = tenancy.key("shop", "web-basic");
+    tenancy.wait_status(&key, 200);
+    assert!(second.metric("portico_leader", &[]) < 0.5);
+    assert!(second.metric("portico_writes_total", &[]) < 0.5, "only the leader writes");
+
+    // The leader is killed while there is much to write.
+    let many: Vec<String> = (0..40).map(application).collect();
+    tenancy.apply(&many.concat());
+    first.kill();
+    tenancy.delete(&tenancy.grant("echo-basic"));
+    // Revocation needs no leader.
+    tenancy.wait_status(&key, 401);
+    second.wait_leads();
+    for number in 0..40 {
+        let name = format!("many-{number}");
+        tenancy.wait_condition("Credential", "shop", &name, "Ready", ("True", "Ready"));
+        let key = tenancy.key("shop", &name);
+        assert_eq!(tenancy.status(&key), 200, "{name}");
+    }
+    wait::until("the Secret to be gone", || tenancy.secret("shop", "web-basic").is_none().then_some(()));
+
+    // Stopped as it should be, it hands over at once.
+    let third = one.ready();
+    assert!(second.stop().success());
+    third.wait_leads();
+}
+
+fn application(number: usize) -> String {
+    let name = format!("many-{number}");
+    let application = files::application().replace("name: web", &format!("name: {name}"));
+    let subscription = files::subscription(&name, "echo-basic").replace("name: web }", &format!("name: {name} }}"));
+    format!("{application}---\n{subscription}---\n{}---\n", files::credential(&name, &name))
+}
+
+#[test]
+fn one_poisoned_tenant_holds_nobody_up() {
+    let tenancy = Tenancy::new();
+    let setup = tenancy.operator("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let long = "a".repeat(253);
+    // What the API server takes and nobody can grant, and what is as long as can be.
+    let poisoned = [
+        files::subscription("to-nowhere", "no-such-plan"),
+        files::credential("of-nothing", "no-such-subscription"),
+        files::application().replace("name: web", &format!("name: {long}")),
+        files::subscription(&long, "echo-small").replace("name: web }", &format!("name: {long} }}")),
+        files::credential(&long, &long),
+    ];
+    tenancy.apply(&poisoned.join("---\n"));
+    tenancy.apply(&tenancy.grant("echo-basic"));
+    let key = tenancy.key("shop", "web-basic");
+    tenancy.wait_status(&key, 200);
+    let why = tenancy.wait_condition("Subscription", "shop", "to-nowhere", "Ready", ("False", "Invalid"));
+    assert!(why.contains("no-such-plan"), "{why}");
+    let key = tenancy.key("shop", &long);
+    tenancy.wait_status(&key, 200);
+    tenancy.delete(&tenancy.grant("echo-basic"));
+    wait::until("the Secret to be gone", || tenancy.secret("shop", "web-basic").is_none().then_some(()));
+}
+
+#[test]
+fn statuses_mean_to_others_what_they_mean_to_us() {
+    let tenancy = Tenancy::new();
+    tenancy.apply(&tenancy.grant("echo-basic"));
+    tenancy.apply(&files::subscription("to-nowhere", "no-such-plan"));
+    let setup = tenancy.operator("one");
+    let _operator = setup.ready();
+    // Nothing is enforced as long as there is no gateway.
+    tenancy.wait_condition("Subscription", "shop", "web-basic", "Programmed", ("False", "Pending"));
+    let means = |name: &str| {
+        let object = tenancy.object("Subscription", "shop", name).expect("it is there");
+        let object = serde_json::to_value(&object).expect("an object is JSON");
+        portico_tests::cluster::kstatus(&[object]).remove(0).0
+    };
+    assert_eq!(means("web-basic"), "InProgress");
+    let _gateway = tenancy.gateway(setup.xds());
+    tenancy.wait_condition("Subscription", "shop", "web-basic", "Ready", ("True", "Ready"));
+    tenancy.wait_condition("Subscription", "shop", "to-nowhere", "Ready", ("False", "Invalid"));
+    assert_eq!((means("web-basic").as_str(), means("to-nowhere").as_str()), ("Current", "Failed"));
+    for (kind, namespace, name) in [
+        ("Environment", "platform", "local"),
+        ("ApiProduct", "apis", "echo"),
+        ("Plan", "apis", "echo-basic"),
+        ("Application", "shop", "web"),
+        ("Credential", "shop", "web-basic"),
+    ] {
+        tenancy.wait_condition(kind, namespace, name, "Ready", ("True", "Ready"));
+        let object = serde_json::to_value(tenancy.object(kind, namespace, name)).expect("an object is JSON");
+        assert_eq!(portico_tests::cluster::kstatus(&[object]).remove(0).0, "Current", "{kind} {name}");
+    }
+}
+
+#[test]
+fn a_lost_api_server_is_survived() {
+    // A cluster of its own, since it is taken away.
+    let cluster: &'static Cluster = Box::leak(Box::new(Cluster::start()));
+    let tenancy = Tenancy::on(cluster);
+    let setup = tenancy.operator("one");
+    let operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let key = tenancy.key("watch", "probe");
+    tenancy.wait_status(&key, 200);
+    cluster.stop_api_server();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert_eq!(tenancy.status(&key), 200, "traffic needs no API server");
+    cluster.start_api_server();
+    tenancy.apply(&tenancy.grant("echo-basic"));
+    tenancy.wait_status(&tenancy.key("shop", "web-basic"), 200);
+    tenancy.delete(&files::bystander());
+    tenancy.wait_status(&key, 401);
+    drop(operator);
+    cluster.stop_api_server();
 }

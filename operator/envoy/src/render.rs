@@ -187,7 +187,7 @@ mod tests {
     fn protos() -> PathBuf {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
-            .args(["metadata", "--format-version=1", "--locked", "--offline"])
+            .args(["metadata", "--format-version=1", "--locked"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .expect("cargo starts");

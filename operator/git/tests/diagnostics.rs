@@ -1,5 +1,4 @@
 //! Every file in `tests/diagnostics`, and what is said about it.
-#![expect(clippy::expect_used, reason = "that is how a test fails")]
 
 use std::fmt::Write as _;
 use std::path::Path;

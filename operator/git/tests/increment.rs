@@ -1,5 +1,4 @@
 //! Whichever commits were read before, a commit means the same.
-#![expect(clippy::expect_used, reason = "that is how a test fails")]
 
 mod common;
 

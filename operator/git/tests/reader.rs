@@ -1,5 +1,4 @@
 //! Following commits, good and bad ones.
-#![expect(clippy::expect_used, reason = "that is how a test fails")]
 
 mod common;
 

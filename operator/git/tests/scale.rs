@@ -1,8 +1,6 @@
 //! How long it takes with 100,000 subscriptions and as many credentials.
 //!
 //! `cargo test --release -p portico-git --test scale -- --ignored --nocapture`
-#![expect(clippy::expect_used, reason = "that is how a test fails")]
-#![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod common;
 

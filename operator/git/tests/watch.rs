@@ -1,6 +1,4 @@
 //! Commits are noticed, however they come about.
-#![expect(clippy::expect_used, clippy::panic, reason = "that is how a test fails")]
-#![expect(clippy::print_stdout, reason = "a measurement is printed")]
 
 mod common;
 
@@ -13,7 +11,7 @@ use portico_git::watch::{Auth, Remote, Signal, Watch, WatchError, watch, watch_r
 use portico_git::{CommitId, Repository};
 
 /// Long enough that a test that needs it would fail.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 fn git(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("git")

@@ -1,7 +1,7 @@
-//! Puts things into the cluster: statuses and Secrets by server-side apply, all as one field manager.
+//! Puts things into the cluster, all as one field manager.
 
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
-use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 use portico_core::key::{Name, ObjectKey};
 use serde_json::{Value, json};
@@ -59,24 +59,34 @@ pub async fn status(
     }
 }
 
-/// Writes a Secret of Portico's, and answers what stands there now. That is not always what was wanted: where one was
-/// not known to be there and somebody else of Portico's made it meanwhile, that one stays.
+/// Writes a Secret of Portico's, and answers what stands there now. That is not always what was wanted: where somebody
+/// else of Portico's was quicker, what that one wrote stays.
+///
+/// It is replaced and not applied: what others put beside the keys must not stay, and server-side apply leaves alone what
+/// others own. Labels and annotations of others stay.
 ///
 /// `version` is that of the Secret to be replaced; `None` if none is known.
-pub async fn secret(client: &Client, mut wanted: Secret, version: Option<&str>) -> Result<Delivered, WriteError> {
+pub async fn secret(client: &Client, wanted: Secret, version: Option<&str>) -> Result<Delivered, WriteError> {
     let (namespace, name) = (wanted.namespace().unwrap_or_default(), wanted.name_any());
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
+    let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let foreign = || WriteError::Foreign(Name::new(namespace.as_str(), name.as_str()));
-    if let Some(version) = version {
-        wanted.metadata.resource_version = Some(version.to_owned());
-    } else if let Some(found) = api.get_opt(&name).await.map_err(WriteError::Api)? {
-        let owner = |secret: &Secret| secret.owner_references().first().map(|owner| owner.uid.clone());
-        let found = secret::read(&found).filter(|_| owner(&found) == owner(&wanted));
-        return found.ok_or_else(foreign);
-    }
-    let parameters = PatchParams::apply(MANAGER).force();
-    let found = api.patch(&name, &parameters, &Patch::Apply(&wanted)).await.map_err(WriteError::Api)?;
-    secret::read(&found).ok_or_else(foreign)
+    let written = match api.get_opt(&name).await.map_err(WriteError::Api)? {
+        None => api.create(&parameters, &wanted).await.map_err(WriteError::Api)?,
+        Some(mut found) => {
+            let owner = |secret: &Secret| secret.owner_references().first().map(|owner| owner.uid.clone());
+            let delivered = secret::read(&found).filter(|_| owner(&found) == owner(&wanted)).ok_or_else(foreign)?;
+            if version != Some(&*delivered.version) {
+                return Ok(delivered);
+            }
+            found.labels_mut().extend(wanted.metadata.labels.unwrap_or_default());
+            found.annotations_mut().extend(wanted.metadata.annotations.unwrap_or_default());
+            found.metadata.managed_fields = None;
+            found.data = wanted.data;
+            api.replace(&name, &parameters, &found).await.map_err(WriteError::Api)?
+        }
+    };
+    secret::read(&written).ok_or_else(foreign)
 }
 
 /// Deletes a Secret of Portico's. One that is gone already is as good.

@@ -103,7 +103,11 @@ it with the rights that it needs. Outside of a pod it takes the cluster of KUBEC
 
 /// `portico operator`
 #[derive(Args, Debug)]
+#[command(args_override_self = true)]
 pub struct Operator {
+    /// A YAML file with these settings, named as here but `likeThis`; flags and variables win over it
+    #[arg(long, value_name = "FILE", env = "PORTICO_CONFIG", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
     /// Only these namespaces; by default all
     #[arg(long, value_name = "NAME,…", env = "PORTICO_NAMESPACES", value_delimiter = ',')]
     pub namespaces: Vec<String>,
@@ -128,6 +132,9 @@ pub struct Operator {
     /// What this replica calls itself; by default the name of the host
     #[arg(long, value_name = "NAME", env = "PORTICO_IDENTITY")]
     pub identity: Option<String>,
+    /// Where traces are sent, by OTLP over gRPC; by default nowhere
+    #[arg(long, value_name = "URL", env = "PORTICO_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
     /// How log messages are written
     #[arg(long, value_enum, default_value_t, env = "PORTICO_LOG_FORMAT")]
     pub log_format: LogFormat,

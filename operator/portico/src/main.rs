@@ -4,6 +4,7 @@ mod answer;
 mod ask;
 mod cli;
 mod commands;
+mod config;
 mod operator;
 mod report;
 mod state;
@@ -14,19 +15,29 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use cli::{Cli, Command, LogFormat};
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
-    let quiet = !matches!(&command, Command::Operator(_));
-    let format = match &command {
-        Command::Up(up) => up.log_format,
-        Command::Operator(operator) => operator.log_format,
-        _ => LogFormat::Text,
+    let arguments = match config::arguments(std::env::args_os(), &|name| std::env::var_os(name)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            commands::complain(&error);
+            return ExitCode::from(2);
+        }
     };
-    log(format, if quiet { "warn" } else { "info" });
+    let Cli { command } = Cli::parse_from(arguments);
+    match &command {
+        // It begins its log by itself, since traces are part of it.
+        Command::Operator(_) => {}
+        Command::Up(options) => log(options.log_format, "warn", None),
+        _ => log(LogFormat::Text, "warn", None),
+    }
     match commands::run(command) {
         Ok(code) => code,
         Err(error) => {
@@ -37,11 +48,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn log(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_from_env("PORTICO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => subscriber.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => subscriber.json().init(),
-    }
+/// Begins to write log messages, and to send spans where there is somewhere to send them.
+fn log(format: LogFormat, level: &str, traces: Option<&SdkTracerProvider>) {
+    let filter = || EnvFilter::try_from_env("PORTICO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().boxed(),
+    };
+    let traces =
+        traces.map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("portico")).with_filter(filter()));
+    tracing_subscriber::registry().with(lines.with_filter(filter())).with(traces).init();
 }

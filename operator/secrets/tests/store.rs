@@ -1,5 +1,4 @@
 //! The secret store as its users see it, and as a thief or a crash would.
-#![expect(clippy::expect_used, reason = "that is how a test fails")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -56,7 +55,7 @@ fn keys_survive_a_restart() {
     let made = store.ensure(&name("a"), &[1, 2], at(7)).expect("made");
     assert_eq!(made.iter().map(|made| made.generation).collect::<Vec<_>>(), [1, 2]);
     assert_ne!(made[0].key, made[1].key);
-    assert_eq!(made[0].made[0].key.fingerprint());
+    assert_eq!(made[0].fingerprint, made[0].key.fingerprint());
     assert_eq!(made[0].fingerprint.len(), 16);
     assert!(!format!("{:?}", made[0]).contains(made[0].key.expose()));
     drop(store);

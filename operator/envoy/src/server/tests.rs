@@ -114,6 +114,10 @@ impl World {
                     let objects: Vec<_> = objects.iter().map(ToString::to_string).collect();
                     refused.push(format!("{}: {message}", objects.join(", ")));
                 }
+                Event::Mended { objects, .. } => {
+                    let objects: Vec<_> = objects.iter().map(ToString::to_string).collect();
+                    refused.push(format!("{}: mended", objects.join(", ")));
+                }
                 Event::Connected { .. } | Event::Disconnected { .. } => {}
             }
         }

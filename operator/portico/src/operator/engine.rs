@@ -194,6 +194,8 @@ impl Engine {
             if self.missing.is_empty() {
                 self.settle();
                 self.pump();
+                let open = self.outbox.waiting() + self.outbox.busy();
+                self.metrics.waiting.set(i64::try_from(open).unwrap_or(i64::MAX));
             }
         }
     }
@@ -496,10 +498,10 @@ impl Engine {
             };
             self.outbox.want(Task::Status(key), now + pause);
         }
-        self.metrics.waiting.set(i64::try_from(self.outbox.waiting()).unwrap_or(i64::MAX));
     }
 
     fn translate(&mut self, removals: Vec<Removal>, puts: Vec<Put>) {
+        let _entered = tracing::info_span!("translate", removals = removals.len(), puts = puts.len()).entered();
         let mut changes: BTreeMap<Name, (Vec<Removal>, Vec<Put>)> = BTreeMap::new();
         let now = Instant::now();
         for removal in removals {

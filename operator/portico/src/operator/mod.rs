@@ -6,6 +6,7 @@ mod http;
 mod metrics;
 mod notes;
 mod secrets;
+mod traces;
 mod work;
 
 use std::path::Path;
@@ -39,12 +40,14 @@ pub fn run(options: &Operator) -> anyhow::Result<()> {
 }
 
 async fn operate(options: &Operator) -> anyhow::Result<()> {
+    let identity =
+        options.identity.clone().or_else(host_name).context("this replica has no name: give one with --identity")?;
+    let traces = options.otlp_endpoint.as_deref().map(|endpoint| traces::start(endpoint, &identity)).transpose()?;
+    crate::log(options.log_format, "info", traces.as_ref());
     let client = Client::try_default()
         .await
         .context("cannot find a cluster: neither a service account nor KUBECONFIG leads to one")?;
     let version = client.apiserver_version().await.context("cannot reach the API server")?;
-    let identity =
-        options.identity.clone().or_else(host_name).context("this replica has no name: give one with --identity")?;
     let namespace = options.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     tracing::info!(server = version.git_version, identity, namespace, "found the cluster");
 
@@ -83,7 +86,13 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     engine.run(inputs).await;
     // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
     drop(leader);
-    match lease.await {
+    let given_back = lease.await;
+    if let Some(traces) = traces
+        && let Err(error) = traces.shutdown()
+    {
+        tracing::warn!(%error, "the last traces are lost");
+    }
+    match given_back {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error).context("the lease could not be given back"),
         Err(error) => Err(error).context("the lease could not be given back"),

@@ -52,7 +52,7 @@ impl Engine {
             self.note(key, is_bad, ready.reason, &ready.message);
         }
         let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid.clone());
-        let span = tracing::debug_span!("write", kind = "status", object = %key);
+        let span = tracing::info_span!("write", kind = "status", object = %key);
         let write = async move {
             let result = write::status(&client, &key, &uid, &wanted).await;
             // Nobody listens while the program stops.
@@ -137,7 +137,7 @@ impl Engine {
             return false;
         }
         let (client, done, credential) = (self.client.clone(), self.done.clone(), credential.clone());
-        let span = tracing::debug_span!("write", kind = "secret", %credential);
+        let span = tracing::info_span!("write", kind = "secret", %credential);
         let write = async move {
             let result = async {
                 let written = match to_write {

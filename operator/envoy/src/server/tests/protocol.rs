@@ -77,6 +77,7 @@ fn what_is_refused_is_reported_once_and_not_sent_again() {
     assert_eq!(world.events(), (None, vec![]));
     envoy.stream.retry();
     assert_eq!(envoy.settle(&mut world), ["Listener +listener/http"]);
+    assert_eq!(world.events(), (None, vec!["Environment ops/test: mended".to_owned()]));
     envoy.stream.retry();
     assert_eq!(envoy.settle(&mut world), Vec::<String>::new());
 
