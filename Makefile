@@ -22,15 +22,19 @@ demo: ## the whole path in a minute: no key 401, commit, key 200, over the limit
 	@scripts/demo
 
 test: ## all tests, those with a real Envoy included
-	@export PORTICO_ENVOY="$$(scripts/envoy)" PORTICO_KUBERNETES="$$(scripts/kubernetes)" PORTICO_HELM="$$(scripts/helm)"; \
-	cargo build --locked --package portico --package portico-tests --bins; \
+	@PORTICO_ENVOY="$$(scripts/envoy)"; PORTICO_KUBERNETES="$$(scripts/kubernetes)"; PORTICO_HELM="$$(scripts/helm)"; \
+	PORTICO_ARGOCD="$$(scripts/argocd)"; PORTICO_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/portico"; \
+	export PORTICO_ENVOY PORTICO_KUBERNETES PORTICO_HELM PORTICO_ARGOCD PORTICO_BIN; \
+	cargo build --locked --workspace --bins; \
 	cargo test --locked --workspace --no-fail-fast
 
 bench: ## the numbers of the README, each against its denominator; ARGS=1000 does it with 1,000 keys only
-	@export PORTICO_ENVOY="$$(scripts/envoy)"; \
-	cargo build --locked --release --package portico; \
-	cargo bench --locked --package portico-core --bench scale; \
-	cargo bench --locked --package portico-tests --bench numbers -- $(ARGS)
+	@PORTICO_ENVOY="$$(scripts/envoy)"; PORTICO_KUBERNETES="$$(scripts/kubernetes)"; \
+	PORTICO_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/release/portico"; \
+	export PORTICO_ENVOY PORTICO_KUBERNETES PORTICO_BIN; \
+	cargo build --locked --release --workspace --bins; \
+	cargo bench --locked --workspace --bench scale; \
+	cargo bench --locked --workspace --bench numbers -- $(ARGS)
 
 check: ## format, lints, dependencies, generated files
 	@cargo fmt --all --check

@@ -75,11 +75,28 @@ fn tidy(schema: &mut JSONSchemaProps) {
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
         tidy(property);
     }
+    let merged = schema.x_kubernetes_list_type.as_deref() == Some("map");
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         tidy(items);
+        // A list without keys is one value. What an API server adds to its items is a change to whoever applied it from
+        // its own side, as Argo CD with `ServerSideApply=true` does, and would be undone for ever. Readers know defaults.
+        if !merged {
+            without_defaults(items);
+        }
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
         tidy(values);
+    }
+}
+
+fn without_defaults(schema: &mut JSONSchemaProps) {
+    schema.default = None;
+    schema.properties.iter_mut().flat_map(|properties| properties.values_mut()).for_each(without_defaults);
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
+        without_defaults(items);
+    }
+    if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
+        without_defaults(values);
     }
 }
 

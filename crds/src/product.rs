@@ -190,10 +190,10 @@ pub struct DocPage {
     /// A Markdown file in Git, relative to the file you are writing, for example `docs/getting-started.md`.
     #[schemars(length(min = 1, max = 1024))]
     pub path: String,
-    /// Whether readers see it.
+    /// Whether readers see it. Left out, they do.
     #[serde(default = "yes")]
     pub published: bool,
-    /// `Everyone` is all who see the product. `Subscribers` are those with a live subscription.
+    /// `Everyone` is all who see the product. `Subscribers` are those with a live subscription. Left out, it is everyone.
     #[serde(default)]
     pub audience: DocAudience,
     /// The title of the page that this one stands below in the menu.
@@ -236,7 +236,7 @@ pub struct Endpoint {
         )
     )]
     pub hosts: Vec<String>,
-    /// Where the API begins at those hosts, for example `/payments`. `/` is the whole host.
+    /// Where the API begins at those hosts, for example `/payments`. Left out, or `/`, it is the whole host.
     #[serde(default = "default_base_path")]
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*$"))]
     pub base_path: String,
@@ -286,7 +286,8 @@ pub struct UpstreamTls {
     /// The certificate authority to trust, as PEM. Left out, those that the gateway's system trusts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<SecretRef>,
-    /// Whether any certificate will do. Never in production: anybody in between can read and change requests.
+    /// Whether any certificate will do; left out, it will not. Never in production: anybody in between can read and change
+    /// requests.
     #[serde(default)]
     pub insecure_skip_verify: bool,
 }
@@ -294,7 +295,8 @@ pub struct UpstreamTls {
 /// What web pages of other origins may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("!self.allowCredentials || !has(self.allowOrigins) || !('*' in self.allowOrigins)")
+#[x_kube(validation = Rule::new(
+    "!has(self.allowCredentials) || !self.allowCredentials || !has(self.allowOrigins) || !('*' in self.allowOrigins)")
     .message("allowCredentials cannot go with the origin *"))]
 pub struct Cors {
     /// Origins, for example `https://shop.example.com`. `*` is any.
@@ -313,7 +315,7 @@ pub struct Cors {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
     pub expose_headers: Vec<String>,
-    /// Whether pages may send cookies.
+    /// Whether pages may send cookies. Left out, they may not.
     #[serde(default)]
     pub allow_credentials: bool,
     /// How long a browser remembers the answer, for example `1h`.

@@ -7,6 +7,7 @@
 //! Setting up panics when it cannot: a test that cannot begin has failed, and the message says what was missing.
 
 pub mod admin;
+pub mod argocd;
 pub mod bare;
 pub mod cluster;
 pub mod files;

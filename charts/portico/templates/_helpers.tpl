@@ -142,7 +142,7 @@ apiproducts, applications, approvals, credentials, developers, environments, pla
 {{- define "portico.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, update, delete]
 {{- end -}}
 
 {{- define "portico.secretReadRules" -}}

@@ -56,6 +56,20 @@ fn manifests_are_the_same_every_time() {
 }
 
 #[test]
+fn no_api_server_adds_to_a_list_that_is_one_value() {
+    for definition in all() {
+        let mut lists = BTreeSet::new();
+        walk(&definition, &mut |path, props| {
+            if props.items.is_some() && props.x_kubernetes_list_type.as_deref() != Some("map") {
+                lists.insert(format!("{path}[]"));
+            }
+            let within = lists.iter().any(|list| path.starts_with(list.as_str()));
+            assert!(!within || props.default.is_none(), "{path} has a default: {:?}", props.default);
+        });
+    }
+}
+
+#[test]
 fn every_kind_is_in_the_group() {
     let mut names = BTreeSet::new();
     for definition in all() {

@@ -11,7 +11,7 @@ use std::thread;
 /// A temporary folder that is gone when this is dropped, and also when this process ends without dropping anything, as
 /// it does with what is in a `static`.
 #[derive(Debug)]
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     keeper: Child,
     /// Closes with this process, at the latest.
@@ -19,7 +19,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    pub(super) fn new() -> Folder {
+    pub(crate) fn new() -> Folder {
         let path = tempfile::Builder::new().prefix("portico-cluster-").tempdir().expect("a temporary folder").keep();
         // Reads until its input ends, and takes the folder away. What uses it is killed at that moment, or a bit later.
         let script = "trap '' INT TERM HUP; read -r _; \
@@ -36,7 +36,7 @@ impl Folder {
         Folder { path, keeper, life }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 }
@@ -51,7 +51,7 @@ impl Drop for Folder {
 
 /// A running program. It is killed when this is dropped, and by the system when this process ends.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(crate) struct Part {
     name: &'static str,
     child: Child,
     log: PathBuf,
@@ -60,19 +60,31 @@ pub(super) struct Part {
 impl Part {
     /// Starts a program of [`super::binaries`] in a folder.
     pub(super) fn start(folder: &Path, name: &'static str, arguments: &[String]) -> Part {
+        Part::start_from(super::binaries(), folder, name, arguments, &[])
+    }
+
+    /// Starts a program of another folder of programs, with variables of its own.
+    pub(crate) fn start_from(
+        programs: &Path,
+        folder: &Path,
+        name: &'static str,
+        arguments: &[String],
+        variables: &[(&str, String)],
+    ) -> Part {
         let log = folder.join(format!("{name}.log"));
         let output = File::create(&log).unwrap_or_else(|error| panic!("{}: {error}", log.display()));
         let errors = output.try_clone().expect("a file can be shared");
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL"])
-            .arg(super::binaries().join(name))
+            .arg(programs.join(name))
             .args(arguments)
             .current_dir(folder)
             // etcd takes its settings from there, too.
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_default())
             .env("HOME", folder)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors);
@@ -80,23 +92,23 @@ impl Part {
         Part { name, child, log }
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub(super) fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be asked").is_some()
     }
 
     /// What to say of it when it does not do its work: the end of what it printed.
-    pub(super) fn complaint(&self) -> String {
+    pub(crate) fn complaint(&self) -> String {
         let text = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<_> = text.lines().collect();
         let last = &lines[lines.len().saturating_sub(30)..];
-        format!("{} does not start:\n{}", self.name, last.join("\n"))
+        format!("{} says:\n{}", self.name, last.join("\n"))
     }
 
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         // Both fail only if it is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();
