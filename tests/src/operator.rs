@@ -12,6 +12,7 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::cluster::part::spawn;
@@ -21,7 +22,7 @@ use crate::http::{self, Answer, Ask, NoAnswer};
 use crate::portico::{Lines, binary, isolated};
 use crate::scenario::THINGS;
 use crate::upstream::Upstream;
-use crate::{files, ports, processes, wait};
+use crate::{files, helm, ports, processes, wait};
 
 /// How to start an operator; again and again on the same ports.
 #[derive(Debug)]
@@ -280,9 +281,36 @@ impl Tenancy {
         self.cluster
     }
 
-    /// An operator for these namespaces, as administrator.
+    /// An operator for these namespaces, with the very rights that the chart gives it.
     pub fn operator(&self, identity: &str) -> Setup {
-        self.operator_as(identity, self.cluster.kubeconfig_admin())
+        self.operator_as(identity, self.installed())
+    }
+
+    /// Applies the chart's roles for an operator of these namespaces; the kubeconfig of its service account.
+    fn installed(&self) -> PathBuf {
+        let release = self.namespace("platform");
+        let values = json!({
+            "namespaces": self.namespaces(),
+            "rbac": {
+                "secrets": {
+                    "namespaces": [self.namespace("shop"), self.namespace("watch")],
+                    "readNamespaces": [self.namespace("platform"), self.namespace("apis")],
+                },
+                "people": { "create": false },
+            },
+            "admission": { "enabled": false },
+            "crds": { "install": false },
+        });
+        let chart = helm::chart();
+        let arguments = ["template", "portico", &chart.to_string_lossy(), "--namespace", &release];
+        let rendered = helm::helm(&arguments, &values.to_string()).unwrap_or_else(|complaint| panic!("{complaint}"));
+        let rights = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+        let objects = helm::parse(&rendered);
+        let rights = objects.iter().filter(|object| rights.iter().any(|kind| object["kind"] == *kind));
+        let rights: Vec<String> =
+            rights.map(|object| serde_yaml::to_string(object).expect("an object is YAML")).collect();
+        self.cluster.apply_in(&release, &rights.join("---\n"));
+        self.cluster.kubeconfig_for_service_account(&release, "portico")
     }
 
     /// The same, as somebody else.

@@ -69,7 +69,7 @@ fn the_operator_may_do_its_work_and_no_more() {
         allowed.extend(["patch", "update"].map(|verb| format!("{verb} {kind}.portico.dev/status shop")));
         denied.extend(["create", "update", "patch", "delete"].map(|verb| format!("{verb} {kind}.portico.dev shop")));
     }
-    for verb in ["get", "list", "watch", "create", "patch", "delete"] {
+    for verb in ["get", "list", "watch", "create", "update", "delete"] {
         allowed.push(format!("{verb} secrets shop"));
         denied
             .extend(["kube-system", "platform", "portico-system", "*"].map(|place| format!("{verb} secrets {place}")));
