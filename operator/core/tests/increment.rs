@@ -100,9 +100,9 @@ const SEED: &str = "
 ---
 {kind: ApiProduct, metadata: {namespace: b, name: m}, spec: {title: T, consumers: {from: All}, endpoints: [{environment: {namespace: a, name: e}, upstream: {url: 'http://u'}}]}}
 ---
-{kind: Plan, metadata: {namespace: a, name: p}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1}}
+{kind: Plan, metadata: {namespace: a, name: p}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1, credentials: {max: 1}}}
 ---
-{kind: Plan, metadata: {namespace: a, name: q}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1}}
+{kind: Plan, metadata: {namespace: a, name: q}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, maxSubscriptions: 1, credentials: {max: 1}}}
 ---
 {kind: Plan, metadata: {namespace: b, name: q}, spec: {title: T, products: [{name: m}], security: {type: ApiKey}, approval: {mode: Manual}}}
 ---
