@@ -24,6 +24,10 @@ fn acme(repo: &Repo) {
                 folders.push(path);
                 continue;
             }
+            // It makes Argo CD run `kustomize`, which is not part of it.
+            if path.ends_with("kustomization.yaml") {
+                continue;
+            }
             let text = read(&path);
             if let Some(namespace) = text.lines().find_map(|line| line.strip_prefix("  namespace: ")) {
                 namespaces.insert(namespace.to_owned());
