@@ -26,7 +26,7 @@ use crate::{files, ports};
 /// As long as nobody writes for this time, it is worth to look.
 const QUIET: Duration = Duration::from_millis(200);
 /// How long a state may take to come, failures and pauses included.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The names of the objects of [`Life`], and what they say.
 pub const OBJECTS: [(&str, &str); 13] = [
@@ -325,7 +325,7 @@ impl Life {
             meanwhile();
             if self.proxy.quiet() > QUIET || begun.elapsed() > PATIENCE / 2 {
                 last = self.picture(seen);
-                if last == wanted {
+                if last == wanted && !self.proxy.is_cut() {
                     return;
                 }
             }
