@@ -30,7 +30,10 @@ const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The names of the objects of [`Life`], and what they say.
 pub const OBJECTS: [(&str, &str); 13] = [
-    ("portal", "kind: Portal\nmetadata: { name: main, namespace: owners }\nspec: { title: APIs, url: 'http://127.0.0.1:8080' }\n"),
+    (
+        "portal",
+        "kind: Portal\nmetadata: { name: main, namespace: owners }\nspec: { title: APIs, url: 'http://127.0.0.1:8080' }\n",
+    ),
     (
         "environment",
         "kind: Environment\nmetadata: { name: local, namespace: owners }\nspec:\n  stage: Production\n  gateway: { envoy: { listeners: [{ name: http, address: 127.0.0.1, port: PORT }] } }\n",
@@ -47,9 +50,18 @@ pub const OBJECTS: [(&str, &str); 13] = [
         "gold",
         "kind: Plan\nmetadata: { name: gold, namespace: owners }\nspec: { title: Gold, products: [{ name: echo }], approval: { mode: Manual, approvers: [{ kind: User, name: olga@acme.example }] } }\n",
     ),
-    ("team", "kind: Team\nmetadata: { name: shop, namespace: team }\nspec: { title: Shop, members: [{ mail: sara@acme.example }] }\n"),
-    ("developer", "kind: Developer\nmetadata: { name: sara, namespace: team }\nspec: { mail: sara@acme.example, state: Approved }\n"),
-    ("application", "kind: Application\nmetadata: { name: web, namespace: team }\nspec: { title: Web shop, team: { name: shop } }\n"),
+    (
+        "team",
+        "kind: Team\nmetadata: { name: shop, namespace: team }\nspec: { title: Shop, members: [{ mail: sara@acme.example }] }\n",
+    ),
+    (
+        "developer",
+        "kind: Developer\nmetadata: { name: sara, namespace: team }\nspec: { mail: sara@acme.example, state: Approved }\n",
+    ),
+    (
+        "application",
+        "kind: Application\nmetadata: { name: web, namespace: team }\nspec: { title: Web shop, team: { name: shop } }\n",
+    ),
     (
         "subscription",
         "kind: Subscription\nmetadata: { name: basic, namespace: team }\nspec: { application: { name: web }, plan: { name: basic, namespace: owners } }\n",
@@ -104,7 +116,9 @@ pub const STEPS: [Step; 7] = [
         }
     }),
     ("delete the rest", |life| {
-        for name in ["application", "subscription", "gold subscription", "credential", "gold credential", "approval", "basic"] {
+        for name in
+            ["application", "subscription", "gold subscription", "credential", "gold credential", "approval", "basic"]
+        {
             life.take(name);
         }
         life.take("environment");
@@ -127,6 +141,9 @@ pub struct Life {
 /// The keys that were seen: by credential's uid and generation.
 #[derive(Debug, Default)]
 pub struct Keys {
+    /// Whether a credential may get another key of the same generation: what it is for was gone in between.
+    pub may_change: bool,
+    former: Vec<String>,
     known: BTreeMap<(String, i64), String>,
 }
 
@@ -191,10 +208,11 @@ impl Life {
 
     /// Applies any text, with its namespaces made those of this one.
     pub fn apply(&self, text: &str) {
-        self.cluster.apply(&text.replace("namespace: owners", &format!("namespace: {}", self.namespace("owners"))).replace(
-            "namespace: team",
-            &format!("namespace: {}", self.namespace("team")),
-        ));
+        self.cluster.apply(
+            &text
+                .replace("namespace: owners", &format!("namespace: {}", self.namespace("owners")))
+                .replace("namespace: team", &format!("namespace: {}", self.namespace("team"))),
+        );
     }
 
     /// Deletes an object.
@@ -248,8 +266,11 @@ impl Life {
         for kind in Kind::ALL {
             let gvk = GroupVersionKind::gvk(portico_crds::GROUP, portico_crds::VERSION, kind.as_str());
             for namespace in ["owners", "team"] {
-                let api: Api<DynamicObject> =
-                    Api::namespaced_with(self.cluster.admin(), &self.namespace(namespace), &ApiResource::from_gvk(&gvk));
+                let api: Api<DynamicObject> = Api::namespaced_with(
+                    self.cluster.admin(),
+                    &self.namespace(namespace),
+                    &ApiResource::from_gvk(&gvk),
+                );
                 for found in block_on(api.list(&ListParams::default())).expect("objects can be listed") {
                     let name = found.metadata.name.unwrap_or_default();
                     let mut status = found.data["status"].clone();
@@ -271,6 +292,9 @@ impl Life {
                 let bytes = secret.data.as_ref().and_then(|data| data.get(&place));
                 let key = bytes.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned()).unwrap_or_default();
                 let before = seen.known.entry((owner.1.clone(), generation)).or_insert_with(|| key.clone());
+                if seen.may_change && *before != key {
+                    seen.former.push(std::mem::replace(before, key.clone()));
+                }
                 assert_eq!(*before, key, "{} has another key of generation {generation}", owner.0);
                 held.push(json!({ "generation": generation, "status": self.status(&key) }));
                 if place == "api-key" {
@@ -283,8 +307,8 @@ impl Life {
             secrets.insert(name, json!({ "credential": owner.0, "data": keys, "keys": held }));
         }
         let now = self.keys();
-        let gone: BTreeSet<u16> =
-            seen.known.iter().filter(|(whose, _)| !now.contains_key(whose)).map(|(_, key)| self.status(key)).collect();
+        let left = seen.known.iter().filter(|(whose, _)| !now.contains_key(whose)).map(|(_, key)| key);
+        let gone: BTreeSet<u16> = left.chain(&seen.former).map(|key| self.status(key)).collect();
         let all = json!({ "objects": objects, "secrets": secrets, "keys that are gone": gone });
         serde_json::to_string_pretty(&all).expect("a value is JSON").replace(&self.suffix, "")
     }
@@ -344,7 +368,14 @@ impl Default for Life {
 fn arguments(suffix: &str, identity: &str) -> [String; 6] {
     let namespaces = format!("owners{suffix},team{suffix}");
     let lease = format!("owners{suffix}");
-    ["--namespaces".to_owned(), namespaces, "--lease-namespace".to_owned(), lease, "--identity".to_owned(), identity.to_owned()]
+    [
+        "--namespaces".to_owned(),
+        namespaces,
+        "--lease-namespace".to_owned(),
+        lease,
+        "--identity".to_owned(),
+        identity.to_owned(),
+    ]
 }
 
 /// The generations that a Secret holds, and where each stands.

@@ -119,11 +119,8 @@ impl Proxy {
             tries: BTreeMap::new(),
             last: Instant::now(),
         };
-        let shared = Arc::new(Shared {
-            client: cluster.admin(),
-            state: Mutex::new(state),
-            breaks: watch::Sender::new(0),
-        });
+        let shared =
+            Arc::new(Shared { client: cluster.admin(), state: Mutex::new(state), breaks: watch::Sender::new(0) });
         let (address, serving) = block_on(async {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port for the proxy");
             let address = listener.local_addr().expect("a bound socket has an address");
@@ -179,8 +176,11 @@ impl Proxy {
         self.plan(|_| Fault::Pass);
         let mut state = self.shared.state();
         state.cut = false;
-        state.frozen = false;
         state.gone = 0;
+        // What waits for an answer gets none.
+        if std::mem::take(&mut state.frozen) {
+            self.shared.break_all();
+        }
     }
 
     /// Connections stay, and nothing comes through them.
@@ -264,7 +264,9 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
     if query.contains("watch=true") && query.contains("resourceVersion=") && shared.is_gone() {
         let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": "too old resource version", "reason": "Expired", "code": 410 });
-        return Ok(Response::new(Body::from(format!("{}\n", json!({ "type": "ERROR", "object": status })).into_bytes())));
+        return Ok(Response::new(Body::from(
+            format!("{}\n", json!({ "type": "ERROR", "object": status })).into_bytes(),
+        )));
     }
     let mut forwarded = Request::builder().method(head.method).uri(head.uri);
     if let Some(headers) = forwarded.headers_mut() {

@@ -567,8 +567,7 @@ impl Engine {
                 fresh.retain(|key| generations.contains(&key.generation));
             }
             // Keys that another replica delivered before this one knew that they are wanted.
-            let delivered =
-                self.secrets.of(&credential).filter(|delivered| !self.is_leader && self.belongs(delivered));
+            let delivered = self.secrets.of(&credential).filter(|delivered| !self.is_leader && self.belongs(delivered));
             let known: Vec<Key> = delivered
                 .flat_map(|delivered| &delivered.keys)
                 .filter(|key| generations.contains(&key.generation))

@@ -136,6 +136,11 @@ impl Engine {
             .map(|known| known.name.clone())
             .collect();
         if to_write.is_none() && to_delete.is_empty() {
+            // It stands there although no answer said so: the answer was lost.
+            let standing = self.secrets.get(&target).filter(|known| self.is_right(known)).cloned();
+            if let Some(standing) = standing.filter(|_| self.fresh.contains_key(credential)) {
+                self.secret_written(credential, Ok((Some(standing), Vec::new())));
+            }
             return false;
         }
         let (client, done, credential) = (self.client.clone(), self.done.clone(), credential.clone());
