@@ -29,7 +29,7 @@ const QUIET: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The names of the objects of [`Life`], and what they say.
-pub const OBJECTS: [(&str, &str); 13] = [
+pub const OBJECTS: [(&str, &str); 14] = [
     (
         "portal",
         "kind: Portal\nmetadata: { name: main, namespace: owners }\nspec: { title: APIs, url: 'http://127.0.0.1:8080' }\n",
@@ -63,6 +63,10 @@ pub const OBJECTS: [(&str, &str); 13] = [
         "kind: Application\nmetadata: { name: web, namespace: team }\nspec: { title: Web shop, team: { name: shop } }\n",
     ),
     (
+        "partner",
+        "kind: Application\nmetadata: { name: partner, namespace: team }\nspec: { title: Partners, team: { name: shop } }\n",
+    ),
+    (
         "subscription",
         "kind: Subscription\nmetadata: { name: basic, namespace: team }\nspec: { application: { name: web }, plan: { name: basic, namespace: owners } }\n",
     ),
@@ -72,7 +76,7 @@ pub const OBJECTS: [(&str, &str); 13] = [
     ),
     (
         "gold subscription",
-        "kind: Subscription\nmetadata: { name: gold, namespace: team }\nspec: { application: { name: web }, plan: { name: gold, namespace: owners } }\n",
+        "kind: Subscription\nmetadata: { name: gold, namespace: team }\nspec: { application: { name: partner }, plan: { name: gold, namespace: owners } }\n",
     ),
     (
         "gold credential",
@@ -116,9 +120,16 @@ pub const STEPS: [Step; 7] = [
         }
     }),
     ("delete the rest", |life| {
-        for name in
-            ["application", "subscription", "gold subscription", "credential", "gold credential", "approval", "basic"]
-        {
+        for name in [
+            "application",
+            "partner",
+            "subscription",
+            "gold subscription",
+            "credential",
+            "gold credential",
+            "approval",
+            "basic",
+        ] {
             life.take(name);
         }
         life.take("environment");
