@@ -233,9 +233,9 @@ impl Life {
 
     /// Applies the product's OpenAPI document.
     pub fn put_documents(&self) {
-        let text: String = files::openapi().lines().map(|line| format!("    {line}\n")).collect();
+        let text = files::openapi().replace('\n', "\n    ");
         self.cluster.apply(&format!(
-            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: echo\n  namespace: {}\n  labels: {{ portico.dev/product: echo }}\ndata:\n  openapi.yaml: |\n{text}",
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: echo\n  namespace: {}\n  labels: {{ portico.dev/product: echo }}\ndata:\n  openapi.yaml: |\n    {text}\n",
             self.namespace("owners")
         ));
     }
@@ -427,9 +427,9 @@ pub fn difference(wanted: &str, found: &str) -> String {
     let start = wanted.iter().zip(&found).take_while(|(one, other)| one == other).count();
     let same_end = wanted.iter().rev().zip(found.iter().rev()).take_while(|(one, other)| one == other).count();
     let end = |lines: &[&str]| (lines.len() - same_end.min(lines.len() - start)).max(start);
-    let part = |lines: &[&str], sign: char| -> String {
-        lines[start..end(lines)].iter().map(|line| format!("{sign} {line}\n")).collect()
+    let part = |lines: &[&str], sign: &str| -> String {
+        lines[start..end(lines)].iter().flat_map(|line| [sign, " ", line, "\n"]).collect()
     };
     let context = wanted[start.saturating_sub(8)..start].join("\n");
-    format!("{context}\n{}{}", part(&wanted, '-'), part(&found, '+'))
+    format!("{context}\n{}{}", part(&wanted, "-"), part(&found, "+"))
 }
