@@ -4,6 +4,7 @@
 //! what should stand in the cluster, [`write`](mod@write) puts it there, and [`outbox`] decides what to write when.
 //! Nothing here decides who has access: that is the core's.
 
+pub mod fence;
 pub mod outbox;
 pub mod read;
 pub mod secret;

@@ -27,8 +27,8 @@ pub struct Met {
     pub said: Result<Object, Vec<Diagnostic>>,
     /// The status that it has.
     pub observed: Observed,
-    /// Of a credential: the digest of its newest key, as its status has it.
-    pub fingerprint: Option<Box<str>>,
+    /// Of a credential: the generation of its newest key and the digest of that key, as its status has them.
+    pub fingerprint: Option<(i64, Box<str>)>,
 }
 
 /// The documents in a `ConfigMap`.
@@ -58,7 +58,11 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
     let generation = found.metadata.generation;
     let mut data = found.data;
     let observed = Observed::new(data.get("status"));
-    let fingerprint = data["status"]["fingerprint"].as_str().map(Into::into);
+    let status = data.get("status");
+    let fingerprint = status.and_then(|status| {
+        let generation = status["generation"].as_i64()?;
+        Some((generation, status["fingerprint"].as_str()?.into()))
+    });
     let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
     let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, &message)]).and_then(|spec| {
         let faults = validate(&spec);

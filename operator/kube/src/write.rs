@@ -1,5 +1,7 @@
 //! Puts things into the cluster, all as one field manager.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
@@ -11,12 +13,18 @@ use crate::status::Observed;
 use crate::watch::resource;
 use crate::{Error, MANAGER};
 
+/// How long an answer may take, of all requests that one write needs.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
 /// Something was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The API server said no, or said nothing.
     #[error("the API server did not take it")]
     Api(#[source] Error),
+    /// The API server did not answer. What was to be written may stand there or not.
+    #[error("the API server did not answer within {} seconds", TIMEOUT.as_secs())]
+    Slow,
     /// There is a Secret of that name that Portico did not make.
     #[error("there is a Secret {0} already, and Portico did not make it")]
     Foreign(Name),
@@ -27,10 +35,15 @@ impl WriteError {
     pub fn is_passing(&self) -> bool {
         match self {
             WriteError::Api(Error::Api(status)) => matches!(status.code, 409 | 410 | 429 | 500..),
-            WriteError::Api(_) => true,
+            WriteError::Api(_) | WriteError::Slow => true,
             WriteError::Foreign(_) => false,
         }
     }
+}
+
+/// Waits for a write, but not for ever.
+pub async fn in_time<T>(write: impl Future<Output = Result<T, WriteError>>) -> Result<T, WriteError> {
+    tokio::time::timeout(TIMEOUT, write).await.unwrap_or(Err(WriteError::Slow))
 }
 
 fn is_absent(error: &Error) -> bool {

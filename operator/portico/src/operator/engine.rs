@@ -74,15 +74,19 @@ pub struct Engine {
     pub(super) wishes: HashMap<Name, Vec<i64>>,
     /// Keys that were made and do not stand in a Secret yet. They are not used before.
     pub(super) fresh: HashMap<Name, Vec<Key>>,
-    /// Digests of the newest keys as statuses have them; asked when Secrets are seen for the first time.
-    fingerprints: HashMap<Name, Box<str>>,
+    /// Generations and digests of the newest keys as statuses have them; asked when Secrets are seen for the first time.
+    fingerprints: HashMap<Name, (i64, Box<str>)>,
     documents: HashMap<Name, Documents>,
     /// Which texts products refer to, by version.
     wanted_documents: HashMap<Name, Vec<(String, DocumentKey)>>,
     /// Sources that were not listed yet.
     missing: HashSet<Source>,
     changes: Vec<Change>,
+    /// What `changes` takes away.
+    leaving: HashSet<ObjectKey>,
     facts: Vec<Fact>,
+    /// Environments whose gateways came, and that may not be declared at all.
+    asked: Vec<Name>,
     /// Objects whose status may not be what it should.
     check: Vec<ObjectKey>,
     pub(super) is_leader: bool,
@@ -145,7 +149,9 @@ impl Engine {
             wanted_documents: HashMap::new(),
             missing: sources.into_iter().collect(),
             changes: Vec::new(),
+            leaving: HashSet::new(),
             facts: Vec::new(),
+            asked: Vec::new(),
             check: Vec::new(),
             is_leader: false,
             wake: None,
@@ -235,14 +241,7 @@ impl Engine {
         match seen {
             Seen::Object(met) => self.met(*met),
             Seen::ObjectGone(key) => {
-                self.objects.remove(&key);
-                match key.kind {
-                    Kind::Credential => _ = self.targets.remove(&key.name),
-                    Kind::ApiProduct => _ = self.wanted_documents.remove(&key.name),
-                    _ => {}
-                }
-                self.changes.push(Change::Findings(key.clone(), Vec::new()));
-                self.changes.push(Change::Remove(key));
+                self.gone(key);
             }
             Seen::Secret(delivered) => self.delivered(&delivered),
             Seen::SecretGone(name) => {
@@ -280,8 +279,27 @@ impl Engine {
         }
     }
 
+    fn gone(&mut self, key: ObjectKey) {
+        self.objects.remove(&key);
+        match key.kind {
+            Kind::Credential => _ = self.targets.remove(&key.name),
+            Kind::ApiProduct => _ = self.wanted_documents.remove(&key.name),
+            _ => {}
+        }
+        self.changes.push(Change::Findings(key.clone(), Vec::new()));
+        self.changes.push(Change::Remove(key.clone()));
+        self.leaving.insert(key);
+    }
+
     fn met(&mut self, met: Met) {
         let Met { key, uid, said, observed, fingerprint } = met;
+        if self.objects.get(&key).is_some_and(|standing| standing.uid != uid) {
+            self.gone(key.clone());
+        }
+        // Another one of the same name is not the one that was: what belonged to that one ends, its keys first of all.
+        if self.leaving.contains(&key) && self.missing.is_empty() {
+            self.settle();
+        }
         self.objects.insert(key.clone(), Standing { uid, observed });
         self.check.push(key.clone());
         if let Some(fingerprint) = fingerprint.filter(|_| !self.missing.is_empty()) {
@@ -345,8 +363,14 @@ impl Engine {
             .all()
             .filter(|delivered| {
                 let expected = self.fingerprints.get(&delivered.credential);
-                let newest = delivered.keys.last().map(|key| key.key.fingerprint());
-                let fits = expected.is_none_or(|expected| newest.as_deref() == Some(&**expected));
+                let fits = expected.is_none_or(|(generation, expected)| {
+                    match delivered.keys.iter().find(|key| key.generation == *generation) {
+                        Some(key) => *key.key.fingerprint() == **expected,
+                        // It was rotated, and nobody came to say so in the status.
+                        None => delivered.keys.last().is_some_and(|newest| newest.generation > *generation),
+                    }
+                });
+                let fits = fits && self.belongs(delivered);
                 if !fits {
                     tracing::warn!(secret = %delivered.name, "not the key that its credential's status speaks of; it is made anew");
                 }
@@ -372,7 +396,8 @@ impl Engine {
             return;
         }
         // Another replica made them; this one is to let them in as well.
-        let wanted = self.wishes.get(&credential).map(Vec::as_slice).unwrap_or_default();
+        let belongs = self.belongs(delivered);
+        let wanted = self.wishes.get(&credential).filter(|_| belongs).map(Vec::as_slice).unwrap_or_default();
         let is_fresh = |key: &Key| self.fresh.get(&credential).is_some_and(|fresh| fresh.iter().any(|one| one == key));
         let new = delivered.keys.iter().filter(|key| wanted.contains(&key.generation) && !is_fresh(key)).cloned();
         for key in new.collect::<Vec<_>>() {
@@ -386,6 +411,12 @@ impl Engine {
                 self.outbox.want(Task::Secret(credential), Instant::now());
             }
         }
+    }
+
+    /// Whether a Secret is that of the credential that stands there, and not of one before it with the same name.
+    fn belongs(&self, delivered: &Delivered) -> bool {
+        let standing = self.objects.get(&delivered.credential.clone().of(Kind::Credential));
+        standing.is_some_and(|standing| standing.uid == delivered.owner)
     }
 
     fn repair(&mut self, credential: &Name, what: &str) {
@@ -468,7 +499,10 @@ impl Engine {
             server::Event::Mended { environment, objects } => {
                 self.facts.push(Fact::Accepted { environment, objects });
             }
-            server::Event::Connected { .. } => _ = self.metrics.gateways.inc(),
+            server::Event::Connected { environment, .. } => {
+                self.metrics.gateways.inc();
+                self.asked.push(environment);
+            }
             server::Event::Disconnected { .. } => _ = self.metrics.gateways.dec(),
         }
     }
@@ -480,6 +514,7 @@ impl Engine {
         while is_first || !self.changes.is_empty() || !self.facts.is_empty() {
             is_first = false;
             let (changes, facts) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.facts));
+            self.leaving.clear();
             let batch = tracing::info_span!("batch", changes = changes.len(), facts = facts.len());
             let _entered = batch.enter();
             let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
@@ -489,6 +524,11 @@ impl Engine {
             self.translate(removals, puts);
             self.wish(keys);
             self.check.extend(statuses);
+        }
+        // A gateway of an environment that is not declared, or no longer, is to have nothing, whatever it was told by
+        // whoever was here before.
+        for environment in std::mem::take(&mut self.asked) {
+            self.server.update(&environment, Vec::new(), Vec::new());
         }
         let now = Instant::now();
         for key in std::mem::take(&mut self.check) {
@@ -528,7 +568,7 @@ impl Engine {
                 fresh.retain(|key| generations.contains(&key.generation));
             }
             // Keys that another replica delivered before this one knew that they are wanted.
-            let delivered = self.secrets.of(&credential).filter(|_| !self.is_leader);
+            let delivered = self.secrets.of(&credential).filter(|delivered| !self.is_leader && self.belongs(delivered));
             let known: Vec<Key> = delivered
                 .flat_map(|delivered| &delivered.keys)
                 .filter(|key| generations.contains(&key.generation))

@@ -11,10 +11,12 @@ mod work;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use portico_envoy::server::{Server, Tls};
 use portico_envoy::translate::Options;
+use portico_kube::fence;
 use portico_kube::lease::{LeaseManager, LeaseManagerBuilder};
 use portico_kube::watch::{Scope, watch as watch_cluster};
 use portico_kube::{Client, MANAGER};
@@ -32,6 +34,8 @@ use notes::Notes;
 /// How long a lease holds when its holder is gone without a word, and how long before its end it is renewed.
 const LEASE_SECONDS: u64 = 15;
 const LEASE_GRACE_SECONDS: u64 = 5;
+/// So long before the end of an unrenewed lease its holder writes no more: clocks differ, and the last writes are under way.
+const LEASE_MARGIN_SECONDS: u64 = 1;
 
 /// Works until it is told to stop.
 pub fn run(options: &Operator) -> anyhow::Result<()> {
@@ -108,7 +112,8 @@ async fn lead(
     namespace: &str,
     identity: &str,
 ) -> anyhow::Result<(Lease, watch::Receiver<bool>)> {
-    let manager = LeaseManagerBuilder::new(client.clone(), name)
+    let (client, renewed) = fence::client(client);
+    let manager = LeaseManagerBuilder::new(client, name)
         .with_namespace(namespace)
         .with_identity(identity)
         .with_duration(LEASE_SECONDS)
@@ -117,8 +122,9 @@ async fn lead(
         .build()
         .await
         .with_context(|| format!("cannot use the lease {namespace}/{name}"))?;
-    let (leader, lease) = manager.watch().await;
-    Ok((lease, leader))
+    let (elected, lease) = manager.watch().await;
+    let holds = Duration::from_secs(LEASE_SECONDS - LEASE_MARGIN_SECONDS);
+    Ok((lease, fence::leader(elected, renewed, holds)))
 }
 
 fn host_name() -> Option<String> {

@@ -54,7 +54,7 @@ impl Engine {
         let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid.clone());
         let span = tracing::info_span!("write", kind = "status", object = %key);
         let write = async move {
-            let result = write::status(&client, &key, &uid, &wanted).await;
+            let result = write::in_time(write::status(&client, &key, &uid, &wanted)).await;
             // Nobody listens while the program stops.
             let _ = done.send(Done::Status { key, uid, result });
         };
@@ -116,7 +116,9 @@ impl Engine {
         let owner = self.objects.get(&object).map(|standing| standing.uid.clone());
         let target = self.target(credential);
         let mut to_write = None;
-        if let Some(owner) = owner.filter(|_| self.wishes.contains_key(credential)) {
+        // One of a credential before, with the same name.
+        let is_stale = |known: &Delivered| owner.as_ref().is_some_and(|owner| known.owner != *owner);
+        if let Some(owner) = owner.clone().filter(|_| self.wishes.contains_key(credential)) {
             self.make_keys(credential);
             let keys = self.wanted_keys(credential);
             let known =
@@ -130,26 +132,36 @@ impl Engine {
         let to_delete: Vec<Name> = self
             .secrets
             .of(credential)
-            .filter(|known| !is_wanted || known.name != target)
+            .filter(|known| !is_wanted || known.name != target || is_stale(known))
             .map(|known| known.name.clone())
             .collect();
         if to_write.is_none() && to_delete.is_empty() {
+            // It stands there although no answer said so: the answer was lost.
+            let standing = self.secrets.get(&target).filter(|known| self.is_right(known)).cloned();
+            if let Some(standing) = standing.filter(|_| self.fresh.contains_key(credential)) {
+                self.secret_written(credential, Ok((Some(standing), Vec::new())));
+            }
             return false;
         }
         let (client, done, credential) = (self.client.clone(), self.done.clone(), credential.clone());
         let span = tracing::info_span!("write", kind = "secret", %credential);
         let write = async move {
             let result = async {
+                // One that is in the way goes first; one with the same keys when they stand in another.
+                let (before, after): (Vec<&Name>, Vec<&Name>) = to_delete.iter().partition(|name| **name == target);
+                for name in before {
+                    write::delete_secret(&client, name).await?;
+                }
                 let written = match to_write {
                     Some((secret, version)) => Some(write::secret(&client, secret, version.as_deref()).await?),
                     None => None,
                 };
-                for name in &to_delete {
+                for name in after {
                     write::delete_secret(&client, name).await?;
                 }
                 Ok((written, to_delete))
             };
-            let result = result.await;
+            let result = write::in_time(result).await;
             // Nobody listens while the program stops.
             let _ = done.send(Done::Secret { credential, result });
         };
