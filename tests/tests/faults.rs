@@ -112,7 +112,7 @@ fn live_with(name: &str, plan: impl Fn(&Write) -> Fault + Clone + Send + Sync + 
 #[test]
 fn refusals_and_lost_answers_are_survived() {
     undisturbed();
-    let share = |fault: Fault, of: usize| move |write: &Write| if write.number % of == 0 { fault } else { Fault::Pass };
+    let share = |fault: Fault, of: usize| move |write: &Write| if write.number.is_multiple_of(of) { fault } else { Fault::Pass };
     let first = |fault: Fault, tries: usize| move |write: &Write| if write.tries < tries { fault } else { Fault::Pass };
     let mut lives: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
     for code in [409, 410, 429, 500, 503] {
@@ -259,11 +259,11 @@ fn in_whatever_order_it_is_deleted_and_made_again() {
             let back = shuffled(&gone, seed + 7);
             for name in &gone {
                 life.take(name);
-                if seed % 3 == 0 {
+                if seed.is_multiple_of(3) {
                     thread::sleep(Duration::from_millis(seed % 5 * 40));
                 }
             }
-            if seed % 2 == 0 {
+            if seed.is_multiple_of(2) {
                 thread::sleep(Duration::from_millis(700));
             }
             for name in &back {

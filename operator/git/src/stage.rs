@@ -80,11 +80,12 @@ impl<'a> Stage<'a> {
             let path: Arc<str> = path.as_str().into();
             match now {
                 Some(Entry::File(id)) => files.push((path, *id)),
+                // What stood there is gone: a link is not a file that cannot be read.
                 Some(Entry::Link) => {
                     let found = vec![link(&path)];
-                    stage.add(path, &Contents::default(), found);
+                    stage.add(path, &Contents::default(), found, false);
                 }
-                None => stage.add(path, &Contents::default(), Vec::new()),
+                None => stage.add(path, &Contents::default(), Vec::new(), false),
             }
         }
         files.sort();
@@ -92,7 +93,8 @@ impl<'a> Stage<'a> {
         for ((path, _), mut contents) in files.iter().zip(source.contents(&files)?) {
             contents.documents.iter_mut().for_each(|said| stage.intern(said));
             let loose = std::mem::take(&mut contents.loose);
-            stage.add(path.clone(), &contents, loose);
+            let opaque = loose.iter().any(|found| found.severity == Severity::Error);
+            stage.add(path.clone(), &contents, loose, opaque);
             if !contents.documents.is_empty() {
                 stage.contents.insert(path.clone(), contents);
             }
@@ -100,8 +102,7 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    fn add(&mut self, path: Arc<str>, contents: &Contents, loose: Vec<Diagnostic>) {
-        let opaque = loose.iter().any(|found| found.severity == Severity::Error);
+    fn add(&mut self, path: Arc<str>, contents: &Contents, loose: Vec<Diagnostic>, opaque: bool) {
         let state = FileState { opaque, ..FileState::of(contents) };
         if !loose.is_empty() || self.before.loose.contains_key(&path) {
             self.loose.insert(path.clone(), loose);

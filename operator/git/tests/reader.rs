@@ -205,7 +205,7 @@ fn links_are_not_followed() {
     f.repo.put("a.yaml", &team("a", "one")).link("b.yaml", "/etc/passwd").link("c.txt", "a.yaml");
     f.commit();
     assert_eq!(f.world.codes(), ["symlink"]);
-    assert_eq!(f.world.loose[0].severity, Severity::Warning);
+    assert_eq!(f.world.loose[0].severity, Severity::Error);
 }
 
 #[test]
