@@ -7,6 +7,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 /// Where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admin {
@@ -48,6 +50,30 @@ impl Admin {
             Admin::Socket(socket) => exchange(UnixStream::connect(socket), &request, &mut answer),
         }
         String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The JSON that `GET path` answers with.
+    ///
+    /// # Panics
+    ///
+    /// When nobody answers, or something else.
+    pub fn json(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        let (head, mut rest) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let mut body = String::new();
+        if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+            while let Some((size, more)) = rest.split_once("\r\n") {
+                let size = usize::from_str_radix(size.trim(), 16).expect("the size of a chunk");
+                if size == 0 {
+                    break;
+                }
+                body.push_str(&more[..size]);
+                rest = more[size..].trim_start_matches("\r\n");
+            }
+        } else {
+            body.push_str(rest);
+        }
+        serde_json::from_str(&body).expect("JSON")
     }
 
     /// The value of a counter or gauge, or the sum over all whose name has these words in it.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::admin::Admin;
 use crate::cluster::part::spawn;
 use crate::portico;
 
@@ -30,12 +31,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts one for an environment, `NAMESPACE/NAME`, that asks at `discovery`.
+    /// Starts one for an environment, `NAMESPACE/NAME`, that asks at one of `discovery`, as it would at a Service.
     ///
     /// # Panics
     ///
     /// When it does not start.
-    pub fn start(environment: &str, discovery: SocketAddr, identity: Option<&Identity>) -> Gateway {
+    pub fn start(environment: &str, discovery: &[SocketAddr], identity: Option<&Identity>) -> Gateway {
         let folder = tempfile::Builder::new().prefix("portico-gateway-").tempdir().expect("a temporary folder");
         let file = folder.path().join("envoy.json");
         fs::write(&file, bootstrap(folder.path(), environment, discovery, identity).to_string()).expect("a file");
@@ -51,6 +52,11 @@ impl Gateway {
             .stderr(log);
         let child = spawn(command).expect("Envoy starts");
         Gateway { child, folder }
+    }
+
+    /// Its administration.
+    pub fn admin(&self) -> Admin {
+        Admin::Socket(self.folder.path().join("admin.sock"))
     }
 
     /// Its process id.
@@ -72,15 +78,20 @@ impl Drop for Gateway {
     }
 }
 
-fn bootstrap(folder: &Path, environment: &str, discovery: SocketAddr, identity: Option<&Identity>) -> Value {
+fn bootstrap(folder: &Path, environment: &str, discovery: &[SocketAddr], identity: Option<&Identity>) -> Value {
     let from_ads = json!({ "ads": {}, "resource_api_version": "V3" });
+    let endpoints: Vec<Value> = discovery
+        .iter()
+        .map(|address| {
+            let place = json!({ "address": address.ip().to_string(), "port_value": address.port() });
+            json!({ "endpoint": { "address": { "socket_address": place } } })
+        })
+        .collect();
     let mut cluster = json!({
         "name": "portico",
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": { "cluster_name": "portico", "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": {
-            "socket_address": { "address": discovery.ip().to_string(), "port_value": discovery.port() }
-        } } }] }] },
+        "load_assignment": { "cluster_name": "portico", "endpoints": [{ "lb_endpoints": endpoints }] },
         "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
             "explicit_http_config": { "http2_protocol_options": {

@@ -146,6 +146,8 @@ pub struct Life {
     /// Between the operator and the API server.
     pub proxy: Proxy,
     setup: Setup,
+    /// Where the discovery service of another replica would be.
+    other: SocketAddr,
     _gateway: Gateway,
 }
 
@@ -169,9 +171,10 @@ impl Life {
             cluster.apply(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{ name: {name}{suffix} }}\n"));
         }
         let setup = Setup::new(proxy.kubeconfig()).arguments(arguments(&suffix, "one"));
-        let gateway = Gateway::start(&format!("owners{suffix}/local"), setup.xds(), None);
+        let other = ports::free_address();
+        let gateway = Gateway::start(&format!("owners{suffix}/local"), &[setup.xds(), other], None);
         let address = (Ipv4Addr::LOCALHOST, ports::free()).into();
-        Life { cluster, suffix, upstream: Upstream::start(), address, proxy, setup, _gateway: gateway }
+        Life { cluster, suffix, upstream: Upstream::start(), address, proxy, setup, other, _gateway: gateway }
     }
 
     /// Starts the operator, through the proxy.
@@ -181,7 +184,8 @@ impl Life {
 
     /// Another replica, that is at no proxy.
     pub fn second(&self) -> Setup {
-        Setup::new(self.cluster.kubeconfig_admin()).arguments(arguments(&self.suffix, "two"))
+        let setup = Setup::new(self.cluster.kubeconfig_admin()).xds_at(self.other);
+        setup.arguments(arguments(&self.suffix, "two"))
     }
 
     /// One of the two namespaces.

@@ -48,6 +48,13 @@ impl Setup {
         self
     }
 
+    /// With its discovery service at a given address.
+    #[must_use]
+    pub fn xds_at(mut self, address: SocketAddr) -> Setup {
+        self.xds = address;
+        self
+    }
+
     /// Where gateways find it.
     pub fn xds(&self) -> SocketAddr {
         self.xds
@@ -250,10 +257,27 @@ impl Tenancy {
     /// A text, with its namespaces made those of this one.
     pub fn here(&self, text: &str) -> String {
         let watchers = format!("namespaces: [{}, {}]", self.namespace("shop"), self.namespace("watch"));
-        let text = text.replace("namespaces: [shop, watch]", &watchers);
+        let text = text
+            .replace("namespaces: [shop, watch]", &watchers)
+            .replace("namespaces: [watch]", &format!("namespaces: [{}]", self.namespace("watch")));
         NAMESPACES.iter().fold(text, |text, name| {
             text.replace(&format!("namespace: {name}"), &format!("namespace: {}", self.namespace(name)))
         })
+    }
+
+    /// The other way round: a text from here, with its namespaces made those of [`files`].
+    pub fn there(&self, text: &str) -> String {
+        NAMESPACES.iter().fold(text.to_owned(), |text, name| text.replace(&self.namespace(name), name))
+    }
+
+    /// Where the upstream is.
+    pub fn upstream(&self) -> SocketAddr {
+        self.upstream.address()
+    }
+
+    /// The URL of the upstream.
+    pub fn upstream_url(&self) -> String {
+        self.upstream.url()
     }
 
     /// Applies a text of [`files`].
@@ -323,12 +347,17 @@ impl Tenancy {
 
     /// A gateway of the environment.
     pub fn gateway(&self, xds: SocketAddr) -> Gateway {
+        self.gateway_of(&[xds])
+    }
+
+    /// A gateway of the environment that knows several replicas.
+    pub fn gateway_of(&self, xds: &[SocketAddr]) -> Gateway {
         Gateway::start(&format!("{}/local", self.namespace("platform")), xds, None)
     }
 
     /// The same with a certificate.
     pub fn gateway_as(&self, xds: SocketAddr, identity: &Identity) -> Gateway {
-        Gateway::start(&format!("{}/local", self.namespace("platform")), xds, Some(identity))
+        Gateway::start(&format!("{}/local", self.namespace("platform")), &[xds], Some(identity))
     }
 
     /// Where the gateway listens.

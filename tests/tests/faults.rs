@@ -112,7 +112,9 @@ fn live_with(name: &str, plan: impl Fn(&Write) -> Fault + Clone + Send + Sync + 
 #[test]
 fn refusals_and_lost_answers_are_survived() {
     undisturbed();
-    let share = |fault: Fault, of: usize| move |write: &Write| if write.number.is_multiple_of(of) { fault } else { Fault::Pass };
+    let share = |fault: Fault, of: usize| {
+        move |write: &Write| if write.number.is_multiple_of(of) { fault } else { Fault::Pass }
+    };
     let first = |fault: Fault, tries: usize| move |write: &Write| if write.tries < tries { fault } else { Fault::Pass };
     let mut lives: Vec<Box<dyn FnOnce() + Send>> = Vec::new();
     for code in [409, 410, 429, 500, 503] {
@@ -195,9 +197,6 @@ fn a_leader_without_a_connection_stops_to_lead() {
     one.wait_leads();
     let second = life.second();
     let two = second.ready();
-    // Each has a gateway of its own, at the same port.
-    let environment = format!("{}/local", life.namespace("owners"));
-    let _gateway = portico_tests::gateway::Gateway::start(&environment, second.xds(), None);
     // In the middle of writing, nothing comes through any more, and nobody says so.
     life.proxy.plan(|write| if write.number > 4 { Fault::Held } else { Fault::Pass });
     (STEPS[0].1)(&life);
@@ -212,8 +211,6 @@ fn a_leader_without_a_connection_stops_to_lead() {
     assert!(found.is_some(), "nobody takes over:\n{}", two.output());
     assert!(!leads(&one), "two lead");
     println!("the other one leads after {:?}", begun.elapsed());
-    // The gateway asks the first one; what that one made before is there, what the second one made comes with the
-    // connection.
     life.proxy.mend();
     life.wait("both again", &pictures[0].0, &mut seen, || assert!(!(leads(&one) && leads(&two)), "two lead"));
     assert!(life.proxy.writes().is_empty(), "it writes and does not lead: {:?}", life.proxy.writes());

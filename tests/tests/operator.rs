@@ -159,20 +159,21 @@ fn two_replicas_one_writer_and_no_gap() {
     let first = one.ready();
     first.wait_leads();
     let second = two.ready();
-    // Each has a gateway of its own; both enforce.
-    let _gateway = tenancy.gateway(two.xds());
+    let _gateway = tenancy.gateway_of(&[one.xds(), two.xds()]);
     tenancy.apply(&tenancy.grant("echo-basic"));
     let key = tenancy.key("shop", "web-basic");
     tenancy.wait_status(&key, 200);
     assert!(second.metric("portico_leader", &[]) < 0.5);
     assert!(second.metric("portico_writes_total", &[]) < 0.5, "only the leader writes");
+    assert!(second.metric("portico_gateways_connected", &[]) < 0.5, "who serves gateways knows what they confirmed");
 
     // The leader is killed while there is much to write.
     let many: Vec<String> = (0..40).map(application).collect();
     tenancy.apply(&many.concat());
     first.kill();
+    assert_eq!(tenancy.status(&key), 200, "traffic needs no leader");
     tenancy.delete(&tenancy.grant("echo-basic"));
-    // Revocation needs no leader.
+    // As soon as the lease of the dead one is over.
     tenancy.wait_status(&key, 401);
     second.wait_leads();
     for number in 0..40 {
@@ -185,8 +186,13 @@ fn two_replicas_one_writer_and_no_gap() {
 
     // Stopped as it should be, it hands over at once.
     let third = one.ready();
+    let begun = std::time::Instant::now();
     assert!(second.stop().success());
     third.wait_leads();
+    println!("handed over after {:?}", begun.elapsed());
+    let many = tenancy.key("shop", "many-0");
+    tenancy.delete(&application(0));
+    tenancy.wait_status(&many, 401);
 }
 
 fn application(number: usize) -> String {

@@ -152,6 +152,8 @@ struct Shared {
     sources: Sources,
     events: mpsc::UnboundedSender<Event>,
     ids: AtomicU64,
+    /// Rings when all connections have to end.
+    closing: watch::Sender<()>,
 }
 
 /// An environment, and a bell for those who serve it.
@@ -174,7 +176,8 @@ impl Server {
     ) -> (Server, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
         let sources = Sources { keys, certificates, options };
-        let shared = Shared { environments: Mutex::new(HashMap::new()), sources, events, ids: AtomicU64::new(1) };
+        let (environments, ids) = (Mutex::new(HashMap::new()), AtomicU64::new(1));
+        let shared = Shared { environments, sources, events, ids, closing: watch::Sender::new(()) };
         (Server { shared: Arc::new(shared) }, receiver)
     }
 
@@ -225,14 +228,26 @@ impl Server {
         self.serve(UnixListenerStream::new(listener)).await
     }
 
-    /// As [`Server::serve_tcp`], for Envoys that show a certificate of an authority.
-    pub async fn serve_tls(&self, listener: TcpListener, tls: Tls) -> Result<(), ServeError> {
-        let Tls { certificate, private_key, authority } = tls;
-        let config = ServerTlsConfig::new()
-            .identity(Identity::from_pem(certificate, private_key))
-            .client_ca_root(TlsCertificate::from_pem(authority));
-        let builder = tonic::transport::Server::builder().tls_config(config).map_err(ServeError::Tls)?;
-        self.serve_with(builder, TcpListenerStream::new(listener)).await
+    /// Serves Envoys over TCP until `stop` is over, and then closes all connections: those who come again may come to
+    /// somebody else. With `tls`, Envoys have to show a certificate.
+    pub async fn serve_until(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let mut builder = tonic::transport::Server::builder();
+        if let Some(Tls { certificate, private_key, authority }) = tls {
+            let config = ServerTlsConfig::new()
+                .identity(Identity::from_pem(certificate, private_key))
+                .client_ca_root(TlsCertificate::from_pem(authority));
+            builder = builder.tls_config(config).map_err(ServeError::Tls)?;
+        }
+        let stop = async {
+            stop.await;
+            self.shared.closing.send_replace(());
+        };
+        self.serve_with(builder, TcpListenerStream::new(listener), stop).await
     }
 
     /// How much was sent to all Envoys since the start.
@@ -253,10 +268,15 @@ impl Server {
         I: Stream<Item = std::io::Result<IO>>,
         IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
     {
-        self.serve_with(tonic::transport::Server::builder(), incoming).await
+        self.serve_with(tonic::transport::Server::builder(), incoming, std::future::pending()).await
     }
 
-    async fn serve_with<I, IO>(&self, builder: tonic::transport::Server, incoming: I) -> Result<(), ServeError>
+    async fn serve_with<I, IO>(
+        &self,
+        builder: tonic::transport::Server,
+        incoming: I,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError>
     where
         I: Stream<Item = std::io::Result<IO>>,
         IO: tokio::io::AsyncRead + tokio::io::AsyncWrite + tonic::transport::server::Connected + Unpin + Send + 'static,
@@ -265,7 +285,7 @@ impl Server {
         builder
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .add_service(service)
-            .serve_with_incoming(incoming)
+            .serve_with_incoming_shutdown(incoming, stop)
             .await
             .map_err(ServeError::Transport)
     }
@@ -358,6 +378,7 @@ async fn converse(
 ) {
     let mut stream = stream::Stream::new(presence.id);
     let mut changed = presence.cell.changed.subscribe();
+    let mut closing = presence.server.shared.closing.subscribe();
     let mut retry = tokio::time::interval(RETRY);
     let mut next = Some(first);
     loop {
@@ -388,6 +409,7 @@ async fn converse(
                 Some(Err(_)) | None => return,
             },
             change = changed.changed() => if change.is_err() { return },
+            _ = closing.changed() => return,
             _ = retry.tick() => stream.retry(),
         }
     }

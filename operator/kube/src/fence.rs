@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// How long an answer about the lease may take. It has to leave time for another attempt.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A client for the lease and nothing else, and when the last write of it that was taken was sent.
 pub fn client(client: &Client) -> (Client, watch::Receiver<Option<Instant>>) {

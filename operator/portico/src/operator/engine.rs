@@ -1,8 +1,8 @@
 //! The loop of the operator: what is seen in the cluster goes into the core, what the core wants goes to gateways and back
 //! into the cluster.
 //!
-//! Every replica follows the cluster and serves gateways. Only the leader writes, and what it writes is looked up when
-//! its turn comes, so that a replica that becomes the leader goes on where the other one stopped.
+//! Every replica follows the cluster. Only the leader serves gateways and writes, and what it writes is looked up when its
+//! turn comes, so that a replica that becomes the leader goes on where the other one stopped.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

@@ -9,6 +9,7 @@ mod secrets;
 mod traces;
 mod work;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,8 +33,8 @@ use metrics::Metrics;
 use notes::Notes;
 
 /// How long a lease holds when its holder is gone without a word, and how long before its end it is renewed.
-const LEASE_SECONDS: u64 = 15;
-const LEASE_GRACE_SECONDS: u64 = 5;
+const LEASE_SECONDS: u64 = 8;
+const LEASE_GRACE_SECONDS: u64 = 4;
 /// So long before the end of an unrenewed lease its holder writes no more: clocks differ, and the last writes are under way.
 const LEASE_MARGIN_SECONDS: u64 = 1;
 
@@ -62,21 +63,13 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
         .with_context(|| format!("cannot listen on {}: choose another address with --xds", options.xds))?;
     let xds = listener.local_addr().context("cannot tell the address")?;
     let tls = options.xds_tls.as_deref().map(certificates).transpose()?;
-    let serving = server.clone();
-    tokio::spawn(async move {
-        let served = match tls {
-            Some(tls) => serving.serve_tls(listener, tls).await,
-            None => serving.serve_tcp(listener).await,
-        };
-        if let Err(error) = served {
-            tracing::error!(%error, "gateways are no longer served");
-        }
-    });
-
     let metrics = Metrics::new();
     let (health, known) = watch::channel(Health::default());
     let http = http::serve(options.http, known, metrics.clone(), server.clone()).await?;
     let (lease, leader) = lead(&client, &options.lease, &namespace, &identity).await?;
+    // It was only to see that the address is free.
+    drop(listener);
+    let serving = tokio::spawn(serve(server.clone(), xds, tls, leader.clone()));
     let scope = Scope { namespaces: options.namespaces.clone(), secret_namespaces: options.secret_namespaces.clone() };
     let (seen, sources) = watch_cluster(&client, &scope);
     let (done, finished) = mpsc::unbounded_channel();
@@ -89,6 +82,7 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     let inputs = Inputs { seen, gateways, done: finished, leader: leader.clone(), stop: stopped };
     engine.run(inputs).await;
     // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
+    serving.abort();
     drop(leader);
     let given_back = lease.await;
     if let Some(traces) = traces
@@ -100,6 +94,30 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error).context("the lease could not be given back"),
         Err(error) => Err(error).context("the lease could not be given back"),
+    }
+}
+
+/// Serves gateways as long as this replica leads: statuses are written by the one that knows what gateways confirmed. The
+/// others have everything ready, and no open port, so that a gateway that comes to them goes on to the leader.
+async fn serve(server: Server, address: SocketAddr, tls: Option<Tls>, mut leader: watch::Receiver<bool>) {
+    while leader.wait_for(|leads| *leads).await.is_ok() {
+        let listener = match TcpListener::bind(address).await {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!(%address, %error, "cannot listen; trying again");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
+        let mut until = leader.clone();
+        let stop = async move {
+            // Either it leads no longer, or there is nobody left to tell.
+            let _ = until.wait_for(|leads| !*leads).await;
+        };
+        if let Err(error) = server.serve_until(listener, tls.clone(), stop).await {
+            tracing::error!(%error, "gateways are not served; trying again");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 }
 
