@@ -46,9 +46,9 @@ impl Observed {
         self.digest == digest(wanted)
     }
 
-    /// Whether it said that the object is ready; `None` if it said nothing of that.
-    pub fn ready(&self) -> Option<bool> {
-        self.since.iter().find(|known| TYPES[usize::from(known.place)] == "Ready").map(|known| known.holds)
+    /// Whether it said that a condition holds; `None` if it said nothing of that.
+    pub fn holds(&self, condition: &str) -> Option<bool> {
+        self.since.iter().find(|known| TYPES[usize::from(known.place)] == condition).map(|known| known.holds)
     }
 
     fn since(&self, condition: &Condition) -> Option<Timestamp> {

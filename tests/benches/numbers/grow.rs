@@ -76,7 +76,7 @@ fn grow(subscriptions: usize, with_throughput: bool) -> Grown {
     step("revoking");
     let admin = Admin::find(&launch.state());
     let stat = |words: &[&str]| admin.as_ref().map_or(0, |admin| admin.stat(words));
-    let (bytes, listeners) = (stat(&["xds", "upstream_cx_rx_bytes_total"]), listener_changes(&stat));
+    let (bytes, listeners) = (stat(&["cluster.portico.", "upstream_cx_rx_bytes_total"]), listener_changes(&stat));
     let (mut revocations, mut round_trips, mut accepted_after, mut connections_broken) = (vec![], vec![], 0, 0);
     for ((index, commit), key) in revoked.iter().zip(&commits).zip(&keys) {
         let ask = Ask::get(&Place::of(*index).paths().0).key(key);
@@ -104,7 +104,7 @@ fn grow(subscriptions: usize, with_throughput: bool) -> Grown {
         }
     }
     thread::sleep(Duration::from_millis(500));
-    let bytes = (stat(&["xds", "upstream_cx_rx_bytes_total"]) - bytes) / REVOCATIONS as u64;
+    let bytes = (stat(&["cluster.portico.", "upstream_cx_rx_bytes_total"]) - bytes) / REVOCATIONS as u64;
     let listener_changes = listener_changes(&stat) - listeners;
 
     let memory = |id: Option<u32>| id.and_then(processes::resident).unwrap_or(0);

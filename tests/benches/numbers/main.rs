@@ -41,6 +41,10 @@ fn machine() -> String {
         String::from_utf8_lossy(&output.stdout).split_ascii_whitespace().collect::<Vec<_>>().join(" ")
     };
     let envoy = version(portico::envoy());
-    let envoy = envoy.split('/').find(|part| part.contains('.') && !part.contains(' ')).unwrap_or(&envoy).to_owned();
+    let envoy = envoy
+        .split('/')
+        .find(|part| part.contains('.') && part.chars().all(|one| one == '.' || one.is_ascii_digit()))
+        .unwrap_or(&envoy)
+        .to_owned();
     format!("{cores} cores, {} GiB, Envoy {envoy}, {}", memory / 1024 / 1024, version(portico::binary()))
 }

@@ -37,6 +37,8 @@ const BURST: usize = 4096;
 const STATUS_PAUSE: Duration = Duration::from_millis(100);
 /// The same for kinds whose status counts others.
 const COUNT_PAUSE: Duration = Duration::from_secs(1);
+/// How long gateways may take to come to a new leader.
+const GATEWAY_PATIENCE: Duration = Duration::from_secs(5);
 /// The longest sleep; wakes are computed anew after it, so that a changed clock is noticed.
 const NAP: Duration = Duration::from_secs(30);
 
@@ -90,6 +92,8 @@ pub struct Engine {
     /// Objects whose status may not be what it should.
     check: Vec<ObjectKey>,
     pub(super) is_leader: bool,
+    /// Until when gateways may take to come to a replica that has just begun to lead.
+    pub(super) patience: Option<Instant>,
     wake: Option<Timestamp>,
     pub(super) done: mpsc::UnboundedSender<Done>,
     pub(super) notes: Notes,
@@ -154,6 +158,7 @@ impl Engine {
             asked: Vec::new(),
             check: Vec::new(),
             is_leader: false,
+            patience: None,
             wake: None,
             done,
             notes,
@@ -227,6 +232,7 @@ impl Engine {
             // Whatever the one before left undone.
             self.check.extend(self.objects.keys().cloned());
             let now = Instant::now();
+            self.patience = Some(now + GATEWAY_PATIENCE);
             for credential in self.wishes.keys() {
                 self.outbox.want(Task::Secret(credential.clone()), now);
             }

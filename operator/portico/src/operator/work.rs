@@ -47,7 +47,17 @@ impl Engine {
         if standing.observed.is(&wanted) {
             return false;
         }
-        if let Some(ready) = status.condition("Ready").filter(|ready| standing.observed.ready() != Some(ready.status)) {
+        // Gateways that lost their replica come back within seconds. What they had confirmed is not doubted before.
+        let waits = status.condition("Programmed").is_some_and(|one| !one.status && one.reason == "Pending");
+        if let Some(until) = self.patience.filter(|until| *until > Instant::now() && waits)
+            && standing.observed.holds("Programmed") == Some(true)
+        {
+            self.outbox.want(Task::Status(key.clone()), until);
+            return false;
+        }
+        if let Some(ready) =
+            status.condition("Ready").filter(|ready| standing.observed.holds("Ready") != Some(ready.status))
+        {
             let is_bad = status.condition("Stalled").is_some();
             self.note(key, is_bad, ready.reason, &ready.message);
         }
