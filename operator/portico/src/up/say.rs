@@ -11,6 +11,8 @@ use portico_core::diagnostic::{Diagnostic, Severity};
 use portico_core::key::{Name, ObjectKey};
 use portico_git::CommitInfo;
 
+use crate::commands::plural;
+
 /// How many of a kind are named before the rest is counted.
 const NAMED: usize = 4;
 
@@ -284,10 +286,6 @@ fn listed(items: &[String]) -> String {
 /// Without what could move the cursor.
 fn printable(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(100).collect()
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 fn short(time: Duration) -> String {
