@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -137,7 +139,7 @@ impl Operator {
             let rest = line.strip_prefix(name).unwrap_or("x");
             rest.starts_with([' ', '{']) && labels.iter().all(|label| line.contains(label))
         });
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, |sum, value| sum + value)
     }
 
     /// Waits until it leads.
@@ -343,6 +345,31 @@ impl Tenancy {
         let lease = self.namespace("platform");
         let arguments = ["--namespaces", &namespaces, "--lease-namespace", &lease, "--identity", identity];
         Setup::new(kubeconfig).arguments(arguments)
+    }
+
+    /// When the lease is over, unless it is renewed.
+    ///
+    /// # Panics
+    ///
+    /// Without a lease that somebody holds.
+    pub fn lease_end(&self) -> Timestamp {
+        let lease = self.lease();
+        let holds = SignedDuration::from_secs(lease.lease_duration_seconds.expect("it ends").into());
+        lease.renew_time.expect("somebody renews it").0 + holds
+    }
+
+    /// When its holder took the lease.
+    ///
+    /// # Panics
+    ///
+    /// Without a lease that somebody holds.
+    pub fn lease_taken(&self) -> Timestamp {
+        self.lease().acquire_time.expect("somebody took it").0
+    }
+
+    fn lease(&self) -> LeaseSpec {
+        let api: Api<Lease> = Api::namespaced(self.cluster.admin(), &self.namespace("platform"));
+        block_on(api.get("portico")).expect("there is a lease").spec.expect("it says something")
     }
 
     /// A gateway of the environment.

@@ -186,10 +186,12 @@ fn two_replicas_one_writer_and_no_gap() {
 
     // Stopped as it should be, it hands over at once.
     let third = one.ready();
+    let over = tenancy.lease_end();
     let begun = std::time::Instant::now();
     assert!(second.stop().success());
     third.wait_leads();
     println!("handed over after {:?}", begun.elapsed());
+    assert!(tenancy.lease_taken() < over, "nobody waits for the end of a lease that was given back");
     let many = tenancy.key("shop", "many-0");
     tenancy.delete(&application(0));
     tenancy.wait_status(&many, 401);

@@ -4,7 +4,8 @@
 //! what should stand in the cluster, [`write`](mod@write) puts it there, and [`outbox`] decides what to write when.
 //! Nothing here decides who has access: that is the core's.
 
-pub mod fence;
+mod fence;
+pub mod lease;
 pub mod outbox;
 pub mod read;
 pub mod secret;
@@ -13,7 +14,6 @@ pub mod watch;
 pub mod write;
 
 pub use kube::{Client, Config, Error};
-pub use kube_lease_manager as lease;
 
 /// Names Portico wherever Kubernetes wants to know who writes.
 pub const MANAGER: &str = "portico";

@@ -16,6 +16,15 @@ pub trait Task: Clone + Ord + Hash {
     fn is_urgent(&self) -> bool;
 }
 
+/// How many may be written at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    /// In all.
+    pub all: usize,
+    /// Of those that are not urgent.
+    pub unurgent: usize,
+}
+
 /// The queue. A key is being written once at most.
 #[derive(Debug)]
 pub struct Outbox<K> {
@@ -24,6 +33,8 @@ pub struct Outbox<K> {
     due: HashMap<K, Instant>,
     /// Being written now; and when it has to be written again after that.
     busy: HashMap<K, Option<Instant>>,
+    /// How many of those are not urgent.
+    unurgent: usize,
     failures: HashMap<K, u32>,
 }
 
@@ -33,6 +44,7 @@ impl<K: Task> Default for Outbox<K> {
             waiting: [BTreeSet::new(), BTreeSet::new()],
             due: HashMap::new(),
             busy: HashMap::new(),
+            unurgent: 0,
             failures: HashMap::new(),
         }
     }
@@ -62,12 +74,14 @@ impl<K: Task> Outbox<K> {
     }
 
     /// The next one that is due; it counts as being written until [`Outbox::done`].
-    pub fn next(&mut self, now: Instant) -> Option<K> {
-        for queue in &mut self.waiting {
+    pub fn next(&mut self, now: Instant, places: Places) -> Option<K> {
+        let open = self.open(places);
+        for queue in &mut self.waiting[..open] {
             if queue.first().is_some_and(|(at, _)| *at <= now)
                 && let Some((_, key)) = queue.pop_first()
             {
                 self.due.remove(&key);
+                self.unurgent += usize::from(!key.is_urgent());
                 self.busy.insert(key.clone(), None);
                 return Some(key);
             }
@@ -75,9 +89,24 @@ impl<K: Task> Outbox<K> {
         None
     }
 
+    /// How many of the queues may go on: none, the urgent one, both.
+    fn open(&self, places: Places) -> usize {
+        match (self.busy.len() < places.all, self.unurgent < places.unurgent) {
+            (false, _) => 0,
+            (true, false) => 1,
+            (true, true) => 2,
+        }
+    }
+
     /// It was written, or failed and will be tried again.
     pub fn done(&mut self, key: &K, well: bool, now: Instant) {
-        let again = self.busy.remove(key).flatten();
+        if let Some(again) = self.busy.remove(key) {
+            self.unurgent -= usize::from(!key.is_urgent());
+            self.settle(key, well, again, now);
+        }
+    }
+
+    fn settle(&mut self, key: &K, well: bool, again: Option<Instant>, now: Instant) {
         if well {
             self.failures.remove(key);
             if let Some(at) = again {
@@ -93,9 +122,14 @@ impl<K: Task> Outbox<K> {
         self.queue(key).insert((at, key.clone()));
     }
 
-    /// When something is due next.
-    pub fn wake(&self) -> Option<Instant> {
-        self.waiting.iter().filter_map(|queue| queue.first().map(|(at, _)| *at)).min()
+    /// When something is due next that has a place.
+    pub fn wake(&self, places: Places) -> Option<Instant> {
+        self.waiting[..self.open(places)].iter().filter_map(|queue| queue.first().map(|(at, _)| *at)).min()
+    }
+
+    /// Whether anything urgent is due or being written.
+    pub fn is_pressed(&self, now: Instant) -> bool {
+        self.busy.len() > self.unurgent || self.waiting[0].first().is_some_and(|(at, _)| *at <= now)
     }
 
     /// How many are being written.
@@ -130,6 +164,8 @@ impl<K: Task> Outbox<K> {
 mod tests {
     use super::*;
 
+    const MANY: Places = Places { all: 100, unurgent: 100 };
+
     #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     struct Number(i32);
 
@@ -146,7 +182,7 @@ mod tests {
         for number in [2, 1, -1, 2, 1] {
             outbox.want(Number(number), now);
         }
-        let order: Vec<i32> = std::iter::from_fn(|| outbox.next(now)).map(|number| number.0).collect();
+        let order: Vec<i32> = std::iter::from_fn(|| outbox.next(now, MANY)).map(|number| number.0).collect();
         assert_eq!(order, [-1, 1, 2]);
         assert_eq!((outbox.busy(), outbox.waiting()), (3, 0));
     }
@@ -156,13 +192,13 @@ mod tests {
         let now = Instant::now();
         let mut outbox = Outbox::default();
         outbox.want(Number(1), now);
-        let key = outbox.next(now).expect("it is due");
+        let key = outbox.next(now, MANY).expect("it is due");
         outbox.want(Number(1), now);
-        assert_eq!(outbox.next(now), None, "never twice at once");
+        assert_eq!(outbox.next(now, MANY), None, "never twice at once");
         outbox.done(&key, true, now);
-        assert_eq!(outbox.next(now), Some(Number(1)));
+        assert_eq!(outbox.next(now, MANY), Some(Number(1)));
         outbox.done(&key, true, now);
-        assert_eq!(outbox.next(now), None);
+        assert_eq!(outbox.next(now, MANY), None);
     }
 
     #[test]
@@ -172,24 +208,24 @@ mod tests {
         outbox.want(Number(1), now);
         let mut pauses = Vec::new();
         for _ in 0..12 {
-            let key = outbox.next(now).expect("it is due");
+            let key = outbox.next(now, MANY).expect("it is due");
             outbox.done(&key, false, now);
             // Asking again does not shorten the pause.
             outbox.want(Number(1), now);
             outbox.want(Number(2), now);
-            assert_eq!(outbox.next(now), Some(Number(2)));
+            assert_eq!(outbox.next(now, MANY), Some(Number(2)));
             outbox.done(&Number(2), true, now);
-            let due = outbox.wake().expect("it waits");
+            let due = outbox.wake(MANY).expect("it waits");
             pauses.push(due - now);
             now = due;
         }
         assert_eq!(pauses[0], FIRST_PAUSE);
         assert!(pauses.is_sorted());
         assert_eq!(pauses[11], LONGEST_PAUSE);
-        let key = outbox.next(now).expect("it is due");
+        let key = outbox.next(now, MANY).expect("it is due");
         outbox.done(&key, true, now);
         outbox.want(Number(1), now);
-        assert_eq!(outbox.next(now), Some(Number(1)), "after a success there is no pause");
+        assert_eq!(outbox.next(now, MANY), Some(Number(1)), "after a success there is no pause");
     }
 
     #[test]
@@ -198,8 +234,31 @@ mod tests {
         let later = now + Duration::from_secs(1);
         let mut outbox = Outbox::default();
         outbox.want(Number(1), later);
-        assert_eq!(outbox.next(now), None);
+        assert_eq!(outbox.next(now, MANY), None);
         outbox.want(Number(1), now);
-        assert_eq!(outbox.next(now), Some(Number(1)), "the earlier moment counts");
+        assert_eq!(outbox.next(now, MANY), Some(Number(1)), "the earlier moment counts");
+    }
+
+    #[test]
+    fn what_is_not_urgent_leaves_room() {
+        let now = Instant::now();
+        let few = Places { all: 3, unurgent: 1 };
+        let mut outbox = Outbox::default();
+        for number in [1, 2, -1, -2, -3] {
+            outbox.want(Number(number), now);
+        }
+        assert!(outbox.is_pressed(now));
+        let begun: Vec<i32> = std::iter::from_fn(|| outbox.next(now, few)).map(|number| number.0).collect();
+        assert_eq!(begun, [-3, -2, -1], "urgent ones first, and no more than there are places");
+        assert_eq!(outbox.wake(few), None);
+        outbox.done(&Number(-3), true, now);
+        outbox.done(&Number(-2), true, now);
+        let begun: Vec<i32> = std::iter::from_fn(|| outbox.next(now, few)).map(|number| number.0).collect();
+        assert_eq!(begun, [1]);
+        assert_eq!(outbox.wake(few), None, "2 waits for a place and not for a moment");
+        assert!(outbox.is_pressed(now));
+        outbox.done(&Number(-1), true, now);
+        assert!(!outbox.is_pressed(now));
+        assert_eq!(outbox.next(now, MANY), Some(Number(2)));
     }
 }

@@ -23,6 +23,8 @@ pub struct Met {
     pub key: ObjectKey,
     /// `metadata.uid`, without which nothing can belong to it.
     pub uid: Box<str>,
+    /// `metadata.generation`: another one whenever it says something else.
+    pub generation: Option<i64>,
     /// What it says; where that cannot be read, why.
     pub said: Result<Object, Vec<Diagnostic>>,
     /// The status that it has.
@@ -68,7 +70,7 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
         let faults = validate(&spec);
         if faults.is_empty() { Ok(Object { name, generation, created, spec }) } else { Err(about(&key, faults)) }
     });
-    Some(Met { key, uid, said, observed, fingerprint })
+    Some(Met { key, uid, generation, said, observed, fingerprint })
 }
 
 /// Reads documents.

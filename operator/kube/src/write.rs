@@ -50,6 +50,11 @@ fn is_absent(error: &Error) -> bool {
     matches!(error, Error::Api(status) if status.code == 404)
 }
 
+/// Whether there is an object of that name already.
+fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::Api(status) if status.reason == "AlreadyExists")
+}
+
 /// Writes a status. Answers what stands there now; `None` if the object is gone, or another one has its name.
 pub async fn status(
     client: &Client,
@@ -84,6 +89,13 @@ pub async fn secret(client: &Client, wanted: Secret, version: Option<&str>) -> R
     let api: Api<Secret> = Api::namespaced(client.clone(), &namespace);
     let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
     let foreign = || WriteError::Foreign(Name::new(namespace.as_str(), name.as_str()));
+    if version.is_none() {
+        match api.create(&parameters, &wanted).await {
+            Ok(made) => return secret::read(&made).ok_or_else(foreign),
+            Err(error) if is_taken(&error) => {}
+            Err(error) => return Err(WriteError::Api(error)),
+        }
+    }
     let written = match api.get_opt(&name).await.map_err(WriteError::Api)? {
         None => api.create(&parameters, &wanted).await.map_err(WriteError::Api)?,
         Some(mut found) => {

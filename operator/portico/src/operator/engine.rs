@@ -15,7 +15,7 @@ use portico_core::delta::{Delta, KeyWish, OutputKey, Put, Removal};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_envoy::server::{self, Server};
 use portico_kube::Client;
-use portico_kube::outbox::Outbox;
+use portico_kube::outbox::{Outbox, Places};
 use portico_kube::read::{Documents, Met};
 use portico_kube::secret::{Delivered, Key};
 use portico_kube::status::Observed;
@@ -26,11 +26,14 @@ use tokio::time::{Instant as TokioInstant, sleep_until};
 use super::held::Held;
 use super::metrics::{Metrics, Outcome};
 use super::notes::Notes;
+use super::rush::Rush;
 use super::secrets::Secrets;
 use super::work::{Done, Task};
 
 /// How many writes are under way at once.
 const WRITES: usize = 48;
+/// How many of them may be statuses while much changes, or Secrets are to be written. What lets somebody in goes first.
+const STATUSES_MEANWHILE: usize = 2;
 /// How much that is seen goes into one batch.
 const BURST: usize = 4096;
 /// A status is written so long after it changed, so that what follows at once is in the same write.
@@ -46,6 +49,7 @@ const NAP: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Standing {
     pub(super) uid: Box<str>,
+    generation: Option<i64>,
     pub(super) observed: Observed,
 }
 
@@ -86,6 +90,8 @@ pub struct Engine {
     changes: Vec<Change>,
     /// What `changes` takes away.
     leaving: HashSet<ObjectKey>,
+    /// How much changes now.
+    rush: Rush,
     facts: Vec<Fact>,
     /// Environments whose gateways came, and that may not be declared at all.
     asked: Vec<Name>,
@@ -154,6 +160,7 @@ impl Engine {
             missing: sources.into_iter().collect(),
             changes: Vec::new(),
             leaving: HashSet::new(),
+            rush: Rush::default(),
             facts: Vec::new(),
             asked: Vec::new(),
             check: Vec::new(),
@@ -216,8 +223,15 @@ impl Engine {
         let core = self
             .wake
             .map(|wake| now + Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO));
-        let writes = (self.is_leader && self.outbox.busy() < WRITES).then(|| self.outbox.wake()).flatten();
-        core.into_iter().chain(writes).fold(now + NAP, Instant::min)
+        let writes = self.is_leader.then(|| self.outbox.wake(self.places(now))).flatten();
+        let calm = self.rush.until(now).filter(|_| self.is_leader);
+        core.into_iter().chain(writes).chain(calm).fold(now + NAP, Instant::min)
+    }
+
+    /// How many writes may be under way now.
+    fn places(&self, now: Instant) -> Places {
+        let is_calm = self.rush.until(now).is_none() && !self.outbox.is_pressed(now);
+        Places { all: WRITES, unurgent: if is_calm { WRITES } else { STATUSES_MEANWHILE } }
     }
 
     /// Another replica leads now, or this one does.
@@ -286,6 +300,7 @@ impl Engine {
     }
 
     fn gone(&mut self, key: ObjectKey) {
+        self.rush.one_more(Instant::now());
         self.objects.remove(&key);
         match key.kind {
             Kind::Credential => _ = self.targets.remove(&key.name),
@@ -298,15 +313,19 @@ impl Engine {
     }
 
     fn met(&mut self, met: Met) {
-        let Met { key, uid, said, observed, fingerprint } = met;
-        if self.objects.get(&key).is_some_and(|standing| standing.uid != uid) {
+        let Met { key, uid, generation, said, observed, fingerprint } = met;
+        let standing = self.objects.get(&key);
+        if standing.is_none_or(|standing| standing.generation != generation) {
+            self.rush.one_more(Instant::now());
+        }
+        if standing.is_some_and(|standing| standing.uid != uid) {
             self.gone(key.clone());
         }
         // Another one of the same name is not the one that was: what belonged to that one ends, its keys first of all.
         if self.leaving.contains(&key) && self.missing.is_empty() {
             self.settle();
         }
-        self.objects.insert(key.clone(), Standing { uid, observed });
+        self.objects.insert(key.clone(), Standing { uid, generation, observed });
         self.check.push(key.clone());
         if let Some(fingerprint) = fingerprint.filter(|_| !self.missing.is_empty()) {
             self.fingerprints.insert(key.name.clone(), fingerprint);
@@ -598,8 +617,7 @@ impl Engine {
             return;
         }
         let now = Instant::now();
-        while self.outbox.busy() < WRITES {
-            let Some(task) = self.outbox.next(now) else { break };
+        while let Some(task) = self.outbox.next(now, self.places(now)) {
             let is_begun = match &task {
                 Task::Secret(credential) => self.write_secret(credential),
                 Task::Status(key) => self.write_status(key),

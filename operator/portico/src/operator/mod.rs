@@ -5,6 +5,7 @@ mod held;
 mod http;
 mod metrics;
 mod notes;
+mod rush;
 mod secrets;
 mod traces;
 mod work;
@@ -17,10 +18,9 @@ use std::time::Duration;
 use anyhow::Context;
 use portico_envoy::server::{Server, Tls};
 use portico_envoy::translate::Options;
-use portico_kube::fence;
-use portico_kube::lease::{LeaseManager, LeaseManagerBuilder};
+use portico_kube::Client;
+use portico_kube::lease::{self, Terms};
 use portico_kube::watch::{Scope, watch as watch_cluster};
-use portico_kube::{Client, MANAGER};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,7 +66,17 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     let metrics = Metrics::new();
     let (health, known) = watch::channel(Health::default());
     let http = http::serve(options.http, known, metrics.clone(), server.clone()).await?;
-    let (lease, leader) = lead(&client, &options.lease, &namespace, &identity).await?;
+    let terms = Terms {
+        namespace: namespace.clone(),
+        name: options.lease.clone(),
+        identity: identity.clone(),
+        seconds: LEASE_SECONDS,
+        grace_seconds: LEASE_GRACE_SECONDS,
+        margin_seconds: LEASE_MARGIN_SECONDS,
+    };
+    let (leader, lease) = lease::strive(&client, terms)
+        .await
+        .with_context(|| format!("cannot use the lease {namespace}/{}", options.lease))?;
     // It was only to see that the address is free.
     drop(listener);
     let serving = tokio::spawn(serve(server.clone(), xds, tls, leader.clone()));
@@ -91,7 +101,7 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
         tracing::warn!(%error, "the last traces are lost");
     }
     match given_back {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(error).context("the lease could not be given back"),
         Err(error) => Err(error).context("the lease could not be given back"),
     }
@@ -119,30 +129,6 @@ async fn serve(server: Server, address: SocketAddr, tls: Option<Tls>, mut leader
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
-}
-
-type Lease = tokio::task::JoinHandle<Result<LeaseManager, portico_kube::lease::LeaseManagerError>>;
-
-/// Begins to strive for the lease.
-async fn lead(
-    client: &Client,
-    name: &str,
-    namespace: &str,
-    identity: &str,
-) -> anyhow::Result<(Lease, watch::Receiver<bool>)> {
-    let (client, renewed) = fence::client(client);
-    let manager = LeaseManagerBuilder::new(client, name)
-        .with_namespace(namespace)
-        .with_identity(identity)
-        .with_duration(LEASE_SECONDS)
-        .with_grace(LEASE_GRACE_SECONDS)
-        .with_field_manager(MANAGER)
-        .build()
-        .await
-        .with_context(|| format!("cannot use the lease {namespace}/{name}"))?;
-    let (elected, lease) = manager.watch().await;
-    let holds = Duration::from_secs(LEASE_SECONDS - LEASE_MARGIN_SECONDS);
-    Ok((lease, fence::leader(elected, renewed, holds)))
 }
 
 fn host_name() -> Option<String> {
