@@ -66,6 +66,8 @@ pub(crate) struct GatewayState {
     pub(crate) confirmed: u64,
     /// Outputs after that, by serial.
     pending: BTreeMap<u64, OutputKey>,
+    /// What is no longer wanted and may still be there, by the serial of its removal.
+    pub(crate) leaving: Map<OutputKey, u64>,
     /// What it said no to, in its words.
     pub(crate) refused: BTreeMap<ObjectKey, String>,
 }
@@ -203,7 +205,10 @@ impl Core {
                 state.confirmed = serial;
                 let later = state.pending.split_off(&(serial + 1));
                 let confirmed = std::mem::replace(&mut state.pending, later);
-                for key in confirmed.values() {
+                for (serial, key) in &confirmed {
+                    if state.leaving.get(key) == Some(serial) {
+                        state.leaving.remove(key);
+                    }
                     concerned(&self.world, key, &mut pass.statuses);
                 }
             }
@@ -588,6 +593,7 @@ impl Core {
             .into_iter()
             .map(|key| {
                 let serial = self.number(&key, &mut statuses);
+                self.gateways.entry(key.environment().clone()).or_default().leaving.insert(key.clone(), serial);
                 Removal { key, serial }
             })
             .collect();
@@ -618,6 +624,7 @@ impl Core {
             state.pending.remove(&before);
         }
         state.pending.insert(self.serial, key.clone());
+        state.leaving.remove(key);
         state.refused.remove(&source(key));
         self.serial
     }

@@ -9,7 +9,7 @@ use crate::delta::OutputKey;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::resolve::Hold;
+use crate::resolve::{Hold, Idle};
 use crate::world::World;
 
 /// A condition as Kubernetes knows them, without the times that a writer adds.
@@ -134,7 +134,8 @@ impl Core {
             None if !self.world.has(key) => {}
             None => condition("ResolvedRefs", true, "Resolved", "all it refers to is there"),
         }
-        let mut waiting = None;
+        // What it waits for, and what it is instead of ready because its owner wants that: a word and a sentence.
+        let (mut waiting, mut resting) = (None, None);
         if key.kind == Kind::Subscription
             && let Some(view) = self.views.subscriptions.get(&key.name)
         {
@@ -156,8 +157,27 @@ impl Core {
                 Phase::Suspended => Some("it is suspended; its keys are kept, and work again without `suspend`"),
                 _ => view.waiting.as_deref(),
             };
-            if view.in_force().is_none() || text.is_some() {
-                waiting = Some((reason, text.unwrap_or(reason).to_owned()));
+            let said = (reason, text.unwrap_or(reason).to_owned());
+            if over || view.phase == Phase::Suspended {
+                resting = Some(said);
+            } else if view.in_force().is_none() || text.is_some() {
+                waiting = Some(said);
+            }
+        }
+        if key.kind == Kind::Credential
+            && let Some((idle, text)) = self.views.credentials.get(&key.name).and_then(|view| view.idle.as_ref())
+        {
+            let text = text.to_string();
+            match idle {
+                // Its problems are told instead.
+                Idle::Broken => {}
+                Idle::Unsupported => waiting = Some(("Unsupported", text)),
+                Idle::Waiting => waiting = Some(("Pending", text)),
+                Idle::Rejected => waiting = Some(("Rejected", text)),
+                Idle::Suspended => resting = Some(("Suspended", text)),
+                Idle::Cancelled => resting = Some(("Cancelled", text)),
+                Idle::Expired => resting = Some(("Expired", text)),
+                Idle::Disabled => resting = Some(("Disabled", text)),
             }
         }
         let programmed = self.programmed(key);
@@ -184,14 +204,16 @@ impl Core {
         } else if let Some((reason, text)) = waiting {
             // Pending: somebody else will say or do something. Else it stays as it is until its own file says otherwise.
             condition("Ready", false, reason, &text);
-            condition(if reason == "Pending" { "Reconciling" } else { "Stalled" }, true, reason, &text);
+            let others = matches!(reason, "Pending" | "PendingPayment");
+            condition(if others { "Reconciling" } else { "Stalled" }, true, reason, &text);
         } else if let Some(Programmed::Waiting(_)) = &programmed {
             condition("Ready", false, "Programming", "waits for its gateway");
             condition("Reconciling", true, "Programming", "waits for its gateway");
+        } else if let Some((reason, text)) = resting {
+            condition("Ready", true, reason, &text);
         } else if let (Kind::Credential, Some(Programmed::Nothing(why))) = (key.kind, &programmed) {
-            let rests = self.views.credentials.get(&key.name).is_some_and(|view| view.rests);
-            condition("Ready", false, "Idle", why);
-            condition(if rests { "Stalled" } else { "Reconciling" }, true, "Idle", why);
+            condition("Ready", false, "Issuing", why);
+            condition("Reconciling", true, "Issuing", why);
         } else if let Some(Programmed::Nothing(why)) = &programmed {
             condition("Ready", true, "Ready", why);
         } else {
@@ -284,8 +306,8 @@ impl Core {
             Kind::Credential => {
                 let entry = self.world.credentials.get(name)?;
                 let view = self.views.credentials.get(name)?;
-                let why = match (&view.waiting, view.hold) {
-                    (Some(why), _) => why,
+                let why = match (&view.idle, view.hold) {
+                    (Some((_, why)), _) => why,
                     (None, Hold::Live) => "its key is being made",
                     (None, Hold::Kept | Hold::Gone) => "it opens nothing",
                 };
@@ -294,9 +316,6 @@ impl Core {
             }
             Kind::Subscription => {
                 let view = self.views.subscriptions.get(name)?;
-                if view.in_force().is_none() {
-                    return Some(Programmed::Nothing(phase_reason(view.phase).to_owned()));
-                }
                 let entry = self.world.subscriptions.get(name)?;
                 let application = World::resolve_local(&entry.spec.application, name);
                 let own = self.world.credentials_of_subscription.of(name);
@@ -305,20 +324,33 @@ impl Core {
                     let environment = World::resolve(&entry.spec.environment, credential);
                     Some(OutputKey::Client { environment, credential: credential.clone() })
                 });
-                Some(self.together(keys, "it has no credential that is enforced"))
+                match self.together(keys, "it has no credential that is enforced") {
+                    // What its credentials open is not because of it, but until gateways know that, they may open more.
+                    Programmed::Confirmed | Programmed::Refused(_) | Programmed::Nothing(_)
+                        if view.in_force().is_none() =>
+                    {
+                        Some(Programmed::Nothing(phase_reason(view.phase).to_owned()))
+                    }
+                    programmed => Some(programmed),
+                }
             }
             _ => None,
         }
     }
 
-    /// How far several outputs are, together; those that are not wanted do not count.
+    /// How far several outputs are, together. One that is not wanted counts until its gateway has confirmed that it is gone.
     fn together(&self, keys: impl IntoIterator<Item = OutputKey>, nothing: &str) -> Programmed {
         let mut any = false;
         let mut waiting = Vec::new();
         for key in keys {
-            let Some((_, serial)) = self.outputs.get(&key) else { continue };
-            any = true;
             let Some(state) = self.gateways.get(key.environment()) else { continue };
+            let Some((_, serial)) = self.outputs.get(&key) else {
+                if state.leaving.contains_key(&key) && self.views.environments.contains_key(key.environment()) {
+                    waiting.push(key.environment().clone());
+                }
+                continue;
+            };
+            any = true;
             if let Some(message) = state.refused.get(&source(&key)) {
                 return Programmed::Refused(message.clone());
             }
@@ -329,9 +361,9 @@ impl Core {
         waiting.sort();
         waiting.dedup();
         match (any, waiting.is_empty()) {
-            (false, _) => Programmed::Nothing(nothing.to_owned()),
+            (_, false) => Programmed::Waiting(waiting),
+            (false, true) => Programmed::Nothing(nothing.to_owned()),
             (true, true) => Programmed::Confirmed,
-            (true, false) => Programmed::Waiting(waiting),
         }
     }
 }

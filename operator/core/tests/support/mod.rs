@@ -285,7 +285,7 @@ fn state(core: &Core, key: &ObjectKey) -> String {
         _ => {}
     }
     let problems: Vec<_> = core.diagnostics_of(key).collect();
-    if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status)
+    if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status || ready.reason != "Ready")
         && !problems.iter().any(|problem| problem.to_string() == ready.message)
     {
         let _ = writeln!(text, "    {}: {}", ready.reason, ready.message);
