@@ -63,6 +63,7 @@ pub(crate) struct World {
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
     pub(crate) applications_by_reference: Referrers<Name>,
+    pub(crate) applications_of_team: Referrers<Name>,
     pub(crate) subscriptions_of_application: Referrers<Name>,
     pub(crate) subscriptions_to_plan: Referrers<Name>,
     pub(crate) approvals_of_subscription: Referrers<Name>,
@@ -199,6 +200,19 @@ impl World {
         self.documents.entry(product.clone()).or_default().insert(version, read);
     }
 
+    /// The application that a credential is for, by its subscription or directly.
+    pub(crate) fn application_of(&self, credential: &Name) -> Option<Name> {
+        let spec = &self.credentials.get(credential)?.spec;
+        match (&spec.subscription, &spec.application) {
+            (Some(subscription), _) => {
+                let subscription = World::resolve_local(subscription, credential);
+                let spec = &self.subscriptions.get(&subscription)?.spec;
+                Some(World::resolve_local(&spec.application, &subscription))
+            }
+            (None, application) => Some(World::resolve_local(application.as_ref()?, credential)),
+        }
+    }
+
     /// What a version's document describes, or why that is not known; `None` if it has none.
     pub(crate) fn operations(&self, product: &Name, version: &str) -> Option<&Result<Operations, Unread>> {
         let inline = self.inline.get(product).and_then(|versions| versions.get(version));
@@ -256,6 +270,7 @@ impl World {
             Role::ProductIn => &mut self.products_in,
             Role::PlanOf => &mut self.plans_of,
             Role::ApplicationNamed => &mut self.applications_by_reference,
+            Role::ApplicationOf => &mut self.applications_of_team,
             Role::SubscriptionOf => &mut self.subscriptions_of_application,
             Role::SubscriptionTo => &mut self.subscriptions_to_plan,
             Role::ApprovalOf => &mut self.approvals_of_subscription,
@@ -317,6 +332,7 @@ enum Role {
     ProductIn,
     PlanOf,
     ApplicationNamed,
+    ApplicationOf,
     SubscriptionOf,
     SubscriptionTo,
     ApprovalOf,
@@ -370,9 +386,11 @@ impl Links for PlanSpec {
 }
 
 impl Links for ApplicationSpec {
-    fn links(&self, _: &Name) -> Vec<Link> {
+    fn links(&self, name: &Name) -> Vec<Link> {
         let reference = self.reference_id.iter().map(|reference| World::reference(reference));
-        reference.map(|target| Link { role: Role::ApplicationNamed, target }).collect()
+        let team = self.team.iter().map(|team| World::resolve_local(team, name));
+        let team = team.map(|target| Link { role: Role::ApplicationOf, target });
+        reference.map(|target| Link { role: Role::ApplicationNamed, target }).chain(team).collect()
     }
 }
 

@@ -89,8 +89,8 @@ fn at_product(spec: &PlanSpec, plan: &Name, product: &Name, operations: &Operati
             continue;
         }
         let Some(scope) = scope(limit, operations) else { continue };
-        let compiled =
-            Limit { id: id(limit), scope, requests: u64::try_from(limit.requests).unwrap_or(0), per: limit.per };
+        let requests = u64::try_from(limit.requests).unwrap_or(0);
+        let compiled = Limit { id: id(limit), alone: limit.product.is_some(), scope, requests, per: limit.per };
         match limits.iter_mut().find(|other| other.id == compiled.id) {
             Some(other) => other.requests = other.requests.min(compiled.requests),
             None => limits.push(compiled),

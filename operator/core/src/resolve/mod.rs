@@ -24,7 +24,7 @@ pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
 pub(crate) use settle::{Places, places, settle};
-pub(crate) use subscription::{Candidate, SubscriptionView, candidate};
+pub(crate) use subscription::{Candidate, SubscriptionView, candidate, ends_at};
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Name, ObjectKey};

@@ -539,8 +539,8 @@ impl Engine {
         let now = Instant::now();
         for key in std::mem::take(&mut self.check) {
             let pause = match key.kind {
-                Kind::Plan | Kind::ApiProduct | Kind::Environment => COUNT_PAUSE,
-                _ => STATUS_PAUSE,
+                Kind::Plan | Kind::ApiProduct | Kind::Environment | Kind::Application | Kind::Team => COUNT_PAUSE,
+                Kind::Portal | Kind::Developer | Kind::Subscription | Kind::Approval | Kind::Credential => STATUS_PAUSE,
             };
             self.outbox.want(Task::Status(key), now + pause);
         }
