@@ -174,9 +174,7 @@ impl Core {
             }
             Change::Document { product, version, document } => {
                 self.world.document(&product, version, document);
-                pass.mark(Stage::Product, &product);
-                pass.mark_all(Stage::Plan, self.world.plans_of.of(&product));
-                pass.mark(Stage::Api, &product);
+                self.mark_product(&product, pass);
             }
             Change::Findings(key, findings) => {
                 let before = self.world.findings.get(&key).map(Vec::as_slice).unwrap_or_default();
@@ -293,11 +291,7 @@ impl Core {
         pass.statuses.insert(key.clone());
         match kind {
             Kind::Environment => pass.mark(Stage::Environment, name),
-            Kind::ApiProduct => {
-                pass.mark(Stage::Product, name);
-                pass.mark_all(Stage::Plan, self.world.plans_of.of(name));
-                pass.mark(Stage::Api, name);
-            }
+            Kind::ApiProduct => self.mark_product(name, pass),
             Kind::Plan => {
                 pass.mark(Stage::Plan, name);
                 pass.mark_all(Stage::Approval, self.world.approvals_of_plan.of(name));
@@ -307,6 +301,18 @@ impl Core {
             Kind::Credential => pass.mark(Stage::Credential, name),
             Kind::Approval => pass.mark(Stage::Approval, name),
             Kind::Portal | Kind::Team | Kind::Developer => {}
+        }
+    }
+
+    /// Marks what a product decides, and what its operations do: where a plan's limit for one of them counts.
+    fn mark_product(&self, product: &Name, pass: &mut Pass) {
+        pass.mark(Stage::Product, product);
+        pass.mark(Stage::Api, product);
+        for plan in self.world.plans_of.of(product) {
+            pass.mark(Stage::Plan, plan);
+            for beside in self.world.plans.get(plan).iter().flat_map(|entry| &entry.spec.products) {
+                pass.mark(Stage::Api, &World::resolve_product(beside, plan));
+            }
         }
     }
 

@@ -147,8 +147,9 @@ impl fmt::Display for Operation {
 pub struct Guarded {
     /// The scope's name within the product.
     pub scope: String,
-    /// The operations.
-    pub operations: Vec<Operation>,
+    /// The operations; `None` is all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Vec<Operation>>,
 }
 
 /// A credential and what it opens in one environment.

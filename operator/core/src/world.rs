@@ -12,7 +12,7 @@ use portico_crds::{
 use crate::batch::{Document, Object, Spec};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::openapi::{self, Operations, Unread};
+use crate::openapi::Read;
 use crate::table::{Map, Referrers, Set};
 
 /// An object and when it came to be.
@@ -26,7 +26,7 @@ pub(crate) struct Entry<S> {
 pub(crate) type Table<S> = Map<Name, Entry<S>>;
 
 /// Operations by version.
-type Documents = BTreeMap<String, Result<Operations, Unread>>;
+type Documents = BTreeMap<String, Read>;
 
 /// A key that the secret store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +106,8 @@ impl World {
                 if new && inline.is_empty() {
                     self.inline.remove(&name);
                 } else if new {
-                    let read = |(version, text): (String, String)| (version, openapi::parse(&text));
+                    let read =
+                        |(version, text): (String, String)| (version, Read::new(&Document::new(Ok(text.into()))));
                     self.inline.insert(name, inline.into_iter().map(read).collect());
                 }
                 new
@@ -184,20 +185,14 @@ impl World {
 
     /// Takes in a product's document, or forgets it.
     pub(crate) fn document(&mut self, product: &Name, version: String, document: Option<Document>) {
-        let read = match document {
-            Some(Document::Text(text)) => openapi::parse(&text),
-            Some(Document::Unreadable(why)) => Err(Unread::Absent(why)),
-            None => {
-                if let Some(versions) = self.documents.get_mut(product) {
-                    versions.remove(&version);
-                    if versions.is_empty() {
-                        self.documents.remove(product);
-                    }
-                }
-                return;
+        if let Some(document) = document {
+            self.documents.entry(product.clone()).or_default().insert(version, Read::new(&document));
+        } else if let Some(versions) = self.documents.get_mut(product) {
+            versions.remove(&version);
+            if versions.is_empty() {
+                self.documents.remove(product);
             }
-        };
-        self.documents.entry(product.clone()).or_default().insert(version, read);
+        }
     }
 
     /// The application that a credential is for, by its subscription or directly.
@@ -213,8 +208,8 @@ impl World {
         }
     }
 
-    /// What a version's document describes, or why that is not known; `None` if it has none.
-    pub(crate) fn operations(&self, product: &Name, version: &str) -> Option<&Result<Operations, Unread>> {
+    /// What a version's document describes; `None` if it has none.
+    pub(crate) fn read(&self, product: &Name, version: &str) -> Option<&Read> {
         let inline = self.inline.get(product).and_then(|versions| versions.get(version));
         inline.or_else(|| self.documents.get(product)?.get(version))
     }

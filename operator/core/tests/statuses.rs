@@ -141,7 +141,8 @@ fn limits_are_those_that_gateways_have() {
     assert_eq!(case.limits(), [0; 0]);
 
     let mut case = Case::new();
-    let limit = "{requests: 5, per: Minute, product: m, operations: ['post /x', /y]}, {requests: 1, per: Day, methods: [PUT]}";
+    let limit =
+        "{requests: 5, per: Minute, product: m, operations: ['post /x', /y]}, {requests: 1, per: Day, methods: [PUT]}";
     case.change("Plan", "{requests: 5, per: Minute}", limit);
     case.confirm();
     let Some(Detail::Plan { limits, .. }) = case.status(Kind::Plan, "p").detail else { panic!("no plan") };
@@ -155,8 +156,13 @@ fn limits_are_those_that_gateways_have() {
 fn counts_are_of_what_is_there_and_told_when_they_change() {
     let mut case = Case::new();
     let counts = |case: &Case| {
-        let kinds =
-            [(Kind::Environment, "e"), (Kind::ApiProduct, "m"), (Kind::Plan, "p"), (Kind::Team, "t"), (Kind::Application, "x")];
+        let kinds = [
+            (Kind::Environment, "e"),
+            (Kind::ApiProduct, "m"),
+            (Kind::Plan, "p"),
+            (Kind::Team, "t"),
+            (Kind::Application, "x"),
+        ];
         kinds.map(|(kind, name)| match case.status(kind, name).detail {
             Some(Detail::Environment { clients, endpoints }) => [clients, endpoints],
             Some(Detail::ApiProduct { plans, subscriptions }) => [plans, subscriptions],

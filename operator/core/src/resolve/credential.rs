@@ -248,7 +248,8 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
 /// Why subscriptions that open nothing do not: what may still come of one of them counts before what will not.
 fn idle(views: &[(&Name, &SubscriptionView)]) -> Idle {
     let is = |phase| views.iter().any(|(_, view)| view.phase == phase);
-    let ended = [(Phase::Suspended, Idle::Suspended), (Phase::Rejected, Idle::Rejected), (Phase::Expired, Idle::Expired)];
+    let ended =
+        [(Phase::Suspended, Idle::Suspended), (Phase::Rejected, Idle::Rejected), (Phase::Expired, Idle::Expired)];
     let rests = |view: &SubscriptionView| view.ended() || view.phase == Phase::Suspended;
     if views.is_empty() || !views.iter().all(|(_, view)| rests(view)) {
         return Idle::Waiting;

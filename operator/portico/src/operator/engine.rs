@@ -481,7 +481,7 @@ impl Engine {
                     format!("there is no ConfigMap with the label `{label}: {}` and the key `{key}`", product.name),
                 ),
             };
-            let document = text.map_or_else(|| Document::Unreadable(why), |text| Document::Text(text.into()));
+            let document = Document::new(text.map(Into::into).ok_or(why));
             self.changes.push(Change::Document { product: product.clone(), version, document: Some(document) });
         }
     }
