@@ -290,7 +290,13 @@ fn statuses_say_what_is_there_and_what_gateways_hold_people_to() {
     assert_eq!(status("Plan", "apis", "echo-small", &["limits"]), [json!(null)], "no gateway has confirmed any");
     let _gateway = tenancy.gateway(setup.xds());
     let expected = [
-        ("Plan", "apis", "echo-small", ["limits", "subscriptions"], [json!([{"requests": 5, "per": "Hour"}]), json!(1)]),
+        (
+            "Plan",
+            "apis",
+            "echo-small",
+            ["limits", "subscriptions"],
+            [json!([{"requests": 5, "per": "Hour"}]), json!(1)],
+        ),
         ("ApiProduct", "apis", "echo", ["plans", "subscriptions"], [json!(2), json!(2)]),
         ("Environment", "platform", "local", ["clients", "endpoints"], [json!(2), json!(1)]),
         ("Application", "shop", "web", ["subscriptions", "credentials"], [json!(1), json!(1)]),
