@@ -38,10 +38,10 @@ use crate::{Condition, LocalRef, NamespacedRef, Stage};
         description = "How many credentials have access."
     ),
     printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        json_path = ".status.programmedRevision",
-        description = "The Git commit that the gateway has confirmed.",
+        name = "Endpoints",
+        type_ = "integer",
+        json_path = ".status.endpoints",
+        description = "How many endpoints of products are served.",
         priority = 1
     ),
     printcolumn(
@@ -265,13 +265,10 @@ pub struct EnvironmentStatus {
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The Git commit up to which the gateway has confirmed everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub programmed_revision: Option<String>,
-    /// How many credentials have access here.
+    /// How many credentials the gateway is asked to let in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<i64>,
-    /// How many endpoints of products are served here.
+    /// How many endpoints of products the gateway is asked to serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<i64>,
 }

@@ -398,7 +398,8 @@ pub struct PlanStatus {
     /// How many subscriptions use it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<i64>,
-    /// The limits that gateways enforce, read back from them.
+    /// The limits that gateways hold subscribers to, as they confirmed it. An operation stands as a method and a path. While
+    /// gateways do not agree, a limit stands there as each of them has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub limits: Vec<Limit>,

@@ -31,13 +31,6 @@ use crate::{Condition, NamespacedRef, SecretRef, Span, Terms};
         description = "Why it is ready or not."
     ),
     printcolumn(
-        name = "Revision",
-        type_ = "string",
-        json_path = ".status.revision",
-        description = "The Git commit that is in effect.",
-        priority = 1
-    ),
-    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].message",
@@ -365,7 +358,4 @@ pub struct PortalStatus {
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The Git commit that is in effect.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub revision: Option<String>,
 }

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, Limit, LocalRef, NamespacedRef, Timestamp};
+use crate::{Condition, LocalRef, NamespacedRef, Timestamp};
 
 /// The wish of an application to use a plan.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -123,14 +123,10 @@ pub struct SubscriptionStatus {
     /// How far it is on its way to production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stage: Option<SubscriptionStage>,
-    /// What is enforced. It may be less than what is asked for.
+    /// What is enforced. It may be less than what is asked for. The limits that go with it stand in the Plan's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<Granted>,
-    /// Where the products can be called.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 256))]
-    pub urls: Vec<String>,
-    /// When access ends, because it is cancelled or its time is over.
+    /// When access ends or ended, because it is cancelled or its time is over, whichever is sooner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_at: Option<Timestamp>,
 }
@@ -183,11 +179,4 @@ pub struct Granted {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub scopes: Vec<String>,
-    /// The limits that gateways enforce, read back from them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub limits: Vec<Limit>,
-    /// The Git commit that granted it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub commit: Option<String>,
 }

@@ -1,14 +1,12 @@
 -- Health of all kinds of Portico, by their conditions. argocd-cm.yaml holds the same text, for Argo CD to read.
 
--- What waits for a decision or a payment of somebody, and what rests or is over because its owner wants that, is neither
--- on its way nor broken: nothing will come of waiting, and nobody need mend it.
+-- What waits for a decision or a payment of somebody, and what is off for now because its owner wants that, is neither on
+-- its way nor broken: nothing will come of waiting, and nobody need mend it.
 local resting = {
   Pending = true,
   PendingPayment = true,
   Suspended = true,
-  Cancelled = true,
-  Expired = true,
-  Idle = true,
+  Disabled = true,
 }
 
 local function health(status, condition)
@@ -32,7 +30,7 @@ local function holds(name)
 end
 
 local ready = conditions.Ready
-if ready ~= nil and ready.status == "False" and resting[ready.reason] then
+if ready ~= nil and resting[ready.reason] then
   return health("Suspended", ready)
 end
 if holds("Stalled") then

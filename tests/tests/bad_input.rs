@@ -9,7 +9,7 @@ use portico_tests::files;
 use portico_tests::http::{self, Ask};
 use portico_tests::portico::{self, Launch};
 use portico_tests::repo::Repo;
-use portico_tests::scenario::{Bystander, PROBE, SHOP, Scenario};
+use portico_tests::scenario::{Bystander, PROBE, SHOP, Scenario, THINGS};
 use portico_tests::wait;
 
 /// Commits what `change` writes together with a grant for `shop`. Portico has to say all of `words`, each group in one
@@ -170,8 +170,31 @@ fn a_name_of_254_characters() {
 
 #[test]
 fn an_openapi_document_that_does_not_parse() {
-    // Access does not depend on it, so that it is a warning: the product is served, and its reader is told.
+    // It stays in effect as it was, so that it is a warning: the product is served, and its reader is told.
     reported(0, |repo| repo.write(files::OPENAPI, "openapi: 3.1.0\npaths: [\n"), &["invalid-openapi", files::PRODUCT]);
+}
+
+#[test]
+fn what_a_scope_guards_stays_guarded_when_the_document_breaks() {
+    let scenario = Scenario::new();
+    let portico = scenario.up();
+    let key = scenario.key(PROBE);
+    scenario.wait_status(&key, 200);
+    let make = || scenario.ask(&Ask::method("POST", THINGS).key(&key)).map_or(0, |answer| answer.status);
+    assert_eq!(make(), 200);
+    let scopes = "  title: Echo\n  scopes: [{ name: make, mode: Optional, operations: [makeThing] }]\n";
+    scenario.repo.replace(files::PRODUCT, "  title: Echo\n", scopes);
+    portico.wait_commit(&scenario.repo.commit("guard an operation"));
+    wait::until("the operation to be guarded", || (make() == 403).then_some(()));
+    assert_eq!(scenario.status(&key), 200);
+
+    scenario.repo.write(files::OPENAPI, "openapi: 3.1.0\npaths: [\n");
+    portico.wait_commit(&scenario.repo.commit("break the document"));
+    assert_eq!((make(), scenario.status(&key)), (403, 200), "what it said before goes on");
+    portico.kill();
+    let _portico = scenario.up();
+    scenario.wait_status(&key, 200);
+    assert_eq!(make(), 403, "and does after a restart");
 }
 
 #[test]

@@ -67,11 +67,18 @@ impl Object {
 
 /// An OpenAPI document that a product refers to. Front ends read it, from a file or a `ConfigMap`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Document {
-    /// The text as it stands.
-    Text(Arc<str>),
-    /// It could not be read, and why.
-    Unreadable(String),
+pub struct Document {
+    /// The text as it stands, or why there is none.
+    pub text: Result<Arc<str>, String>,
+    /// What it said when it last read well, where it does not now and the front end has a history to look at.
+    pub last: Option<Arc<str>>,
+}
+
+impl Document {
+    /// One of which no more is known than how it stands.
+    pub fn new(text: Result<Arc<str>, String>) -> Document {
+        Document { text, last: None }
+    }
 }
 
 /// One change of desired state.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::batch::{Batch, Change, Fact};
 use crate::delta::{Delta, KeyWish, Output, OutputKey, Put, Removal};
+use crate::gateway::ApiPlan;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::resolve::{self, Hold, Scene, Views};
 use crate::table::{Map, Set};
@@ -53,6 +54,8 @@ pub struct Core {
     pub(crate) endpoints: Map<Name, u32>,
     /// How many subscriptions have a place on a plan.
     pub(crate) holders: Map<Name, usize>,
+    /// What plans are held to where, as gateways have confirmed it.
+    pub(crate) enforced: Map<OutputKey, Vec<ApiPlan>>,
     pub(crate) gateways: Map<Name, GatewayState>,
     timers: BTreeSet<(Timestamp, Stage, Name)>,
     wakes: Map<(Stage, Name), Timestamp>,
@@ -64,10 +67,27 @@ pub struct Core {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GatewayState {
     pub(crate) confirmed: u64,
+    /// How many outputs it is asked to have: 1 for itself, and those of APIs and clients.
+    itself: usize,
+    pub(crate) apis: usize,
+    pub(crate) clients: usize,
     /// Outputs after that, by serial.
     pending: BTreeMap<u64, OutputKey>,
+    /// What is no longer wanted and may still be there, by the serial of its removal.
+    pub(crate) leaving: Map<OutputKey, u64>,
     /// What it said no to, in its words.
     pub(crate) refused: BTreeMap<ObjectKey, String>,
+}
+
+impl GatewayState {
+    /// How many outputs there are of this sort.
+    fn count(&mut self, key: &OutputKey) -> &mut usize {
+        match key {
+            OutputKey::Gateway { .. } => &mut self.itself,
+            OutputKey::Api { .. } => &mut self.apis,
+            OutputKey::Client { .. } => &mut self.clients,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -154,9 +174,7 @@ impl Core {
             }
             Change::Document { product, version, document } => {
                 self.world.document(&product, version, document);
-                pass.mark(Stage::Product, &product);
-                pass.mark_all(Stage::Plan, self.world.plans_of.of(&product));
-                pass.mark(Stage::Api, &product);
+                self.mark_product(&product, pass);
             }
             Change::Findings(key, findings) => {
                 let before = self.world.findings.get(&key).map(Vec::as_slice).unwrap_or_default();
@@ -203,16 +221,31 @@ impl Core {
                 state.confirmed = serial;
                 let later = state.pending.split_off(&(serial + 1));
                 let confirmed = std::mem::replace(&mut state.pending, later);
-                for key in confirmed.values() {
+                for (serial, key) in &confirmed {
+                    if state.leaving.get(key) == Some(serial) {
+                        state.leaving.remove(key);
+                    }
                     concerned(&self.world, key, &mut pass.statuses);
+                }
+                for key in confirmed.into_values() {
+                    self.enforce(key, pass);
                 }
             }
             Fact::Accepted { environment, objects } => {
-                let Some(state) = self.gateways.get_mut(&environment) else { return };
                 for object in objects {
-                    if state.refused.remove(&object).is_some() {
-                        pass.statuses.insert(object);
+                    let Some(state) = self.gateways.get_mut(&environment) else { return };
+                    if state.refused.remove(&object).is_none() {
+                        continue;
                     }
+                    if object.kind == Kind::ApiProduct {
+                        for index in 0..self.endpoints.get(&object.name).copied().unwrap_or(0) {
+                            let (environment, product) = (environment.clone(), object.name.clone());
+                            self.enforce(OutputKey::Api { environment, product, index }, pass);
+                        }
+                        let plans = self.world.plans_of.of(&object.name);
+                        pass.statuses.extend(plans.map(|plan| plan.clone().of(Kind::Plan)));
+                    }
+                    pass.statuses.insert(object);
                 }
             }
             Fact::Refused { environment, objects, message } => {
@@ -222,11 +255,34 @@ impl Core {
                         let (environment, credential) = (environment.clone(), object.name.clone());
                         concerned(&self.world, &OutputKey::Client { environment, credential }, &mut pass.statuses);
                     }
+                    if object.kind == Kind::ApiProduct {
+                        let plans = self.world.plans_of.of(&object.name);
+                        pass.statuses.extend(plans.map(|plan| plan.clone().of(Kind::Plan)));
+                    }
                     pass.statuses.insert(object.clone());
                     state.refused.insert(object, message.clone());
                 }
             }
         }
+    }
+
+    /// Remembers what plans are held to at an API of which the gateway has confirmed the newest.
+    fn enforce(&mut self, key: OutputKey, pass: &mut Pass) {
+        let Some(state) = self.gateways.get(key.environment()) else { return };
+        let plans = match self.outputs.get(&key) {
+            Some((_, serial)) if *serial > state.confirmed || state.refused.contains_key(&source(&key)) => return,
+            Some((Output::Api(api), _)) => Some(api.plans.clone()),
+            Some(_) => return,
+            None if state.leaving.contains_key(&key) => return,
+            None => None,
+        };
+        let before = match plans {
+            Some(plans) => self.enforced.insert(key, plans),
+            None => self.enforced.remove(&key),
+        };
+        // Plans of now are told already.
+        let before = before.into_iter().flatten();
+        pass.statuses.extend(before.map(|plan| plan.plan.of(Kind::Plan)));
     }
 
     /// Marks what an object's own text decides.
@@ -235,11 +291,7 @@ impl Core {
         pass.statuses.insert(key.clone());
         match kind {
             Kind::Environment => pass.mark(Stage::Environment, name),
-            Kind::ApiProduct => {
-                pass.mark(Stage::Product, name);
-                pass.mark_all(Stage::Plan, self.world.plans_of.of(name));
-                pass.mark(Stage::Api, name);
-            }
+            Kind::ApiProduct => self.mark_product(name, pass),
             Kind::Plan => {
                 pass.mark(Stage::Plan, name);
                 pass.mark_all(Stage::Approval, self.world.approvals_of_plan.of(name));
@@ -249,6 +301,18 @@ impl Core {
             Kind::Credential => pass.mark(Stage::Credential, name),
             Kind::Approval => pass.mark(Stage::Approval, name),
             Kind::Portal | Kind::Team | Kind::Developer => {}
+        }
+    }
+
+    /// Marks what a product decides, and what its operations do: where a plan's limit for one of them counts.
+    fn mark_product(&self, product: &Name, pass: &mut Pass) {
+        pass.mark(Stage::Product, product);
+        pass.mark(Stage::Api, product);
+        for plan in self.world.plans_of.of(product) {
+            pass.mark(Stage::Plan, plan);
+            for beside in self.world.plans.get(plan).iter().flat_map(|entry| &entry.spec.products) {
+                pass.mark(Stage::Api, &World::resolve_product(beside, plan));
+            }
         }
     }
 
@@ -275,9 +339,12 @@ impl Core {
                 pass.mark_all(Stage::Approval, world.approvals.keys().filter(near));
             }
             Kind::Application => {
-                let reference = world.applications.get(name).and_then(|entry| entry.spec.reference_id.as_deref());
-                if let Some(reference) = reference {
+                let Some(entry) = world.applications.get(name) else { return };
+                if let Some(reference) = &entry.spec.reference_id {
                     pass.mark_all(Stage::Application, world.applications_by_reference.of(&World::reference(reference)));
+                }
+                if let Some(team) = &entry.spec.team {
+                    pass.statuses.insert(World::resolve_local(team, name).of(Kind::Team));
                 }
             }
             Kind::Subscription => {
@@ -286,6 +353,7 @@ impl Core {
                     self.mark_rivals(&application, pass);
                     pass.mark_all(Stage::Credential, world.credentials_of_application.of(&application));
                     pass.mark_all(Stage::Credential, world.credentials_of_subscription.of(name));
+                    pass.statuses.insert(application.of(Kind::Application));
                 }
                 pass.mark_all(Stage::Approval, world.approvals_of_subscription.of(name));
             }
@@ -295,6 +363,7 @@ impl Core {
                 }
             }
             Kind::Credential => {
+                pass.statuses.extend(world.application_of(name).map(|application| application.of(Kind::Application)));
                 if let Some(entry) = world.credentials.get(name) {
                     let environment = World::resolve(&entry.spec.environment, name);
                     let client = OutputKey::Client { environment, credential: name.clone() };
@@ -491,6 +560,9 @@ impl Core {
         }
         for plan in before.iter().chain(&after) {
             pass.statuses.insert(plan.clone().of(Kind::Plan));
+            for product in self.world.plans.get(plan).iter().flat_map(|entry| &entry.spec.products) {
+                pass.statuses.insert(World::resolve_product(product, plan).of(Kind::ApiProduct));
+            }
         }
         if let Some(plan) = before
             && let Some(count) = self.holders.get_mut(&plan)
@@ -588,6 +660,10 @@ impl Core {
             .into_iter()
             .map(|key| {
                 let serial = self.number(&key, &mut statuses);
+                let state = self.gateways.entry(key.environment().clone()).or_default();
+                state.leaving.insert(key.clone(), serial);
+                *state.count(&key) -= 1;
+                statuses.insert(key.environment().clone().of(Kind::Environment));
                 Removal { key, serial }
             })
             .collect();
@@ -596,6 +672,10 @@ impl Core {
             .map(|(_, key, output)| {
                 let serial = self.number(&key, &mut statuses);
                 let replaces = self.outputs.insert(key.clone(), (output.clone(), serial)).is_some();
+                if !replaces {
+                    *self.gateways.entry(key.environment().clone()).or_default().count(&key) += 1;
+                    statuses.insert(key.environment().clone().of(Kind::Environment));
+                }
                 Put { key, output, serial, replaces }
             })
             .collect();
@@ -618,6 +698,7 @@ impl Core {
             state.pending.remove(&before);
         }
         state.pending.insert(self.serial, key.clone());
+        state.leaving.remove(key);
         state.refused.remove(&source(key));
         self.serial
     }
@@ -635,6 +716,9 @@ pub(crate) fn source(key: &OutputKey) -> ObjectKey {
 /// Objects whose status tells of an output.
 fn concerned(world: &World, key: &OutputKey, statuses: &mut Set<ObjectKey>) {
     statuses.insert(source(key));
+    if let OutputKey::Api { product, .. } = key {
+        statuses.extend(world.plans_of.of(product).map(|plan| plan.clone().of(Kind::Plan)));
+    }
     if let OutputKey::Client { credential, .. } = key
         && let Some(entry) = world.credentials.get(credential)
     {

@@ -3,6 +3,7 @@
 //! Drivers translate these to Envoy resources, Gateway API objects and so on. They see applications,
 //! plans and credentials by name only: no people, no policy, no secrets.
 
+use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -101,6 +102,9 @@ pub enum Scope {
 pub struct Limit {
     /// A name that is unique within the plan and does not change while what it counts does not.
     pub id: String,
+    /// Whether it counts requests to this product alone; else those to all products of the plan, together.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
     /// What it counts.
     pub scope: Scope,
     /// How many; 0 denies.
@@ -109,14 +113,43 @@ pub struct Limit {
     pub per: Period,
 }
 
+impl Limit {
+    /// As a plan would say it that means this and nothing else, for an API of the product.
+    pub(crate) fn said(&self, product: &Name) -> portico_crds::Limit {
+        let mut said = portico_crds::Limit {
+            requests: i64::try_from(self.requests).unwrap_or(i64::MAX),
+            per: self.per,
+            product: self.alone.then(|| product.name.to_string()),
+            operations: Vec::new(),
+            methods: Vec::new(),
+        };
+        match &self.scope {
+            Scope::Plan => {}
+            Scope::Methods(methods) => said.methods.clone_from(methods),
+            Scope::Operations(operations) => said.operations = operations.iter().map(Operation::to_string).collect(),
+        }
+        said
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.method {
+            Some(method) => write!(formatter, "{method} {}", self.path),
+            None => formatter.write_str(&self.path),
+        }
+    }
+}
+
 /// Operations that only a client with the scope may call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Guarded {
     /// The scope's name within the product.
     pub scope: String,
-    /// The operations.
-    pub operations: Vec<Operation>,
+    /// The operations; `None` is all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<Vec<Operation>>,
 }
 
 /// A credential and what it opens in one environment.

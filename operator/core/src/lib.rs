@@ -11,7 +11,7 @@ pub mod delta;
 pub mod diagnostic;
 pub mod gateway;
 pub mod key;
-mod openapi;
+pub mod openapi;
 mod resolve;
 pub mod status;
 mod table;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use crate::batch::Document;
 use crate::gateway::Operation;
 
 /// The operations that a document describes.
@@ -23,7 +24,7 @@ struct Described {
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 
 #[derive(Deserialize)]
-struct Document {
+struct Outline {
     #[serde(default)]
     openapi: Option<serde_yaml::Value>,
     #[serde(default)]
@@ -51,9 +52,39 @@ pub(crate) enum Unread {
     Invalid(String),
 }
 
+/// What is known of a document's operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// What it describes, or did when it last read well; `None` if it never did.
+    pub(crate) operations: Option<Operations>,
+    /// Why it does not read now.
+    pub(crate) unread: Option<Unread>,
+}
+
+impl Read {
+    pub(crate) fn new(document: &Document) -> Read {
+        let now = match &document.text {
+            Ok(text) => parse(text),
+            Err(why) => Err(Unread::Absent(why.clone())),
+        };
+        match now {
+            Ok(operations) => Read { operations: Some(operations), unread: None },
+            Err(unread) => {
+                let last = document.last.as_ref().and_then(|text| parse(text).ok());
+                Read { operations: last, unread: Some(unread) }
+            }
+        }
+    }
+}
+
+/// Whether a text is an OpenAPI document.
+pub fn is_openapi(text: &str) -> bool {
+    parse(text).is_ok()
+}
+
 /// Reads a document in YAML or JSON.
 pub(crate) fn parse(text: &str) -> Result<Operations, Unread> {
-    let document: Document = serde_yaml::from_str(text).map_err(|error| Unread::Invalid(error.to_string()))?;
+    let document: Outline = serde_yaml::from_str(text).map_err(|error| Unread::Invalid(error.to_string()))?;
     if document.openapi.is_none() && document.swagger.is_none() {
         return Err(Unread::Invalid("it has neither `openapi` nor `swagger` at its top".to_owned()));
     }
@@ -89,7 +120,7 @@ impl Operations {
 }
 
 /// `GET /path`, `/path` (any method).
-fn written_out(name: &str) -> Option<Operation> {
+pub(crate) fn written_out(name: &str) -> Option<Operation> {
     if name.starts_with('/') {
         return Some(Operation { method: None, path: name.to_owned() });
     }

@@ -1,16 +1,16 @@
 //! What the core says of each object.
 
 use jiff::Timestamp;
-use portico_crds::{Decision, Phase, SubscriptionStage};
+use portico_crds::{Decision, Limit, Phase, PlanSpec, SubscriptionStage};
 use serde::Serialize;
 
-use crate::core::{Core, source};
+use crate::core::{Core, GatewayState, source};
 use crate::delta::OutputKey;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::resolve::Hold;
-use crate::world::World;
+use crate::resolve::{self, Hold, Idle};
+use crate::world::{Entry, World};
 
 /// A condition as Kubernetes knows them, without the times that a writer adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -57,6 +57,8 @@ pub enum Detail {
         scopes: Vec<GrantedScope>,
         /// The approval that grants it.
         approval: Option<Name>,
+        /// When it ends, or ended, by its own word or because its time is over.
+        ends_at: Option<Timestamp>,
     },
     /// A credential.
     #[serde(rename_all = "camelCase")]
@@ -75,12 +77,40 @@ pub enum Detail {
     Plan {
         /// Subscriptions that have a place on it, suspended ones included.
         subscriptions: usize,
+        /// What gateways hold its subscribers to, as they confirmed it.
+        limits: Vec<Limit>,
     },
     /// A product.
     #[serde(rename_all = "camelCase")]
     ApiProduct {
         /// Plans that offer it.
         plans: usize,
+        /// Subscriptions that have a place on one of them.
+        subscriptions: usize,
+    },
+    /// An environment.
+    #[serde(rename_all = "camelCase")]
+    Environment {
+        /// Credentials that its gateway is asked to let in.
+        clients: usize,
+        /// Endpoints of products that it is asked to serve.
+        endpoints: usize,
+    },
+    /// An application.
+    #[serde(rename_all = "camelCase")]
+    Application {
+        /// Subscriptions that name it.
+        subscriptions: usize,
+        /// Credentials that name it or one of those.
+        credentials: usize,
+    },
+    /// A team.
+    #[serde(rename_all = "camelCase")]
+    Team {
+        /// Its members.
+        members: usize,
+        /// Applications that name it.
+        applications: usize,
     },
 }
 
@@ -134,7 +164,8 @@ impl Core {
             None if !self.world.has(key) => {}
             None => condition("ResolvedRefs", true, "Resolved", "all it refers to is there"),
         }
-        let mut waiting = None;
+        // What it waits for, and what it is instead of ready because its owner wants that: a word and a sentence.
+        let (mut waiting, mut resting) = (None, None);
         if key.kind == Kind::Subscription
             && let Some(view) = self.views.subscriptions.get(&key.name)
         {
@@ -156,8 +187,27 @@ impl Core {
                 Phase::Suspended => Some("it is suspended; its keys are kept, and work again without `suspend`"),
                 _ => view.waiting.as_deref(),
             };
-            if view.in_force().is_none() || text.is_some() {
-                waiting = Some((reason, text.unwrap_or(reason).to_owned()));
+            let said = (reason, text.unwrap_or(reason).to_owned());
+            if over || view.phase == Phase::Suspended {
+                resting = Some(said);
+            } else if view.in_force().is_none() || text.is_some() {
+                waiting = Some(said);
+            }
+        }
+        if key.kind == Kind::Credential
+            && let Some((idle, text)) = self.views.credentials.get(&key.name).and_then(|view| view.idle.as_ref())
+        {
+            let text = text.to_string();
+            match idle {
+                // Its problems are told instead.
+                Idle::Broken => {}
+                Idle::Unsupported => waiting = Some(("Unsupported", text)),
+                Idle::Waiting => waiting = Some(("Pending", text)),
+                Idle::Rejected => waiting = Some(("Rejected", text)),
+                Idle::Suspended => resting = Some(("Suspended", text)),
+                Idle::Cancelled => resting = Some(("Cancelled", text)),
+                Idle::Expired => resting = Some(("Expired", text)),
+                Idle::Disabled => resting = Some(("Disabled", text)),
             }
         }
         let programmed = self.programmed(key);
@@ -184,14 +234,16 @@ impl Core {
         } else if let Some((reason, text)) = waiting {
             // Pending: somebody else will say or do something. Else it stays as it is until its own file says otherwise.
             condition("Ready", false, reason, &text);
-            condition(if reason == "Pending" { "Reconciling" } else { "Stalled" }, true, reason, &text);
+            let others = matches!(reason, "Pending" | "PendingPayment");
+            condition(if others { "Reconciling" } else { "Stalled" }, true, reason, &text);
         } else if let Some(Programmed::Waiting(_)) = &programmed {
             condition("Ready", false, "Programming", "waits for its gateway");
             condition("Reconciling", true, "Programming", "waits for its gateway");
+        } else if let Some((reason, text)) = resting {
+            condition("Ready", true, reason, &text);
         } else if let (Kind::Credential, Some(Programmed::Nothing(why))) = (key.kind, &programmed) {
-            let rests = self.views.credentials.get(&key.name).is_some_and(|view| view.rests);
-            condition("Ready", false, "Idle", why);
-            condition(if rests { "Stalled" } else { "Reconciling" }, true, "Idle", why);
+            condition("Ready", false, "Issuing", why);
+            condition("Reconciling", true, "Issuing", why);
         } else if let Some(Programmed::Nothing(why)) = &programmed {
             condition("Ready", true, "Ready", why);
         } else {
@@ -247,6 +299,7 @@ impl Core {
                     plan: grant.map(|grant| grant.plan.name.clone()),
                     scopes: grant.map(|grant| grant.scopes.to_vec()).unwrap_or_default(),
                     approval: grant.and_then(|grant| grant.approval.clone()),
+                    ends_at: resolve::ends_at(self.world.subscriptions.get(name)?, grant.map(|grant| &*grant.plan)),
                 }
             }
             Kind::Credential => {
@@ -259,10 +312,58 @@ impl Core {
                     expires_at: entry.spec.expires_at.map(|at| *at),
                 }
             }
-            Kind::Plan => Detail::Plan { subscriptions: self.holders.get(name).copied().unwrap_or(0) },
-            Kind::ApiProduct => Detail::ApiProduct { plans: self.world.plans_of.count(name) },
-            _ => return None,
+            Kind::Plan => Detail::Plan {
+                subscriptions: self.holders.get(name).copied().unwrap_or(0),
+                limits: self.limits(name, self.world.plans.get(name)?),
+            },
+            Kind::ApiProduct => {
+                let holders = self.world.plans_of.of(name).filter_map(|plan| self.holders.get(plan));
+                Detail::ApiProduct { plans: self.world.plans_of.count(name), subscriptions: holders.sum() }
+            }
+            Kind::Environment => {
+                let state = self.gateways.get(name);
+                let count = |of: fn(&GatewayState) -> usize| state.map_or(0, of);
+                Detail::Environment { clients: count(|state| state.clients), endpoints: count(|state| state.apis) }
+            }
+            Kind::Application => {
+                let (of, world) = (&self.world.subscriptions_of_application, &self.world);
+                let theirs = of.of(name).map(|subscription| world.credentials_of_subscription.count(subscription));
+                let credentials = theirs.sum::<usize>() + world.credentials_of_application.count(name);
+                Detail::Application { subscriptions: of.count(name), credentials }
+            }
+            Kind::Team => Detail::Team {
+                members: self.world.teams.get(name)?.spec.members.len(),
+                applications: self.world.applications_of_team.count(name),
+            },
+            Kind::Approval | Kind::Developer | Kind::Portal => return None,
         })
+    }
+
+    /// The outputs of a product, as far as it says now.
+    fn apis<'a>(&'a self, product: &'a Name) -> impl Iterator<Item = OutputKey> + 'a {
+        let endpoints = self.world.products.get(product).map(|entry| entry.spec.endpoints.as_slice());
+        (0..).zip(endpoints.unwrap_or_default()).map(|(index, endpoint)| OutputKey::Api {
+            environment: World::resolve(&endpoint.environment, product),
+            product: product.clone(),
+            index,
+        })
+    }
+
+    /// What gateways hold a plan's subscribers to, each limit once; two that differ, where gateways do.
+    fn limits(&self, name: &Name, plan: &Entry<PlanSpec>) -> Vec<Limit> {
+        let mut limits: Vec<Limit> = Vec::new();
+        for product in &plan.spec.products {
+            let product = World::resolve_product(product, name);
+            for enforced in self.apis(&product).filter_map(|key| self.enforced.get(&key)) {
+                let here = enforced.iter().filter(|plan| plan.plan == *name).flat_map(|plan| &plan.limits);
+                for limit in here.map(|limit| limit.said(&product)) {
+                    if !limits.contains(&limit) {
+                        limits.push(limit);
+                    }
+                }
+            }
+        }
+        limits
     }
 
     fn programmed(&self, key: &ObjectKey) -> Option<Programmed> {
@@ -273,19 +374,21 @@ impl Core {
                 Some(self.together([key], "it has no gateway that this build can drive"))
             }
             Kind::ApiProduct => {
-                let endpoints = &self.world.products.get(name)?.spec.endpoints;
-                let keys = (0..).zip(endpoints).map(|(index, endpoint)| OutputKey::Api {
-                    environment: World::resolve(&endpoint.environment, name),
-                    product: name.clone(),
-                    index,
-                });
-                Some(self.together(keys, "it has no endpoint that is served"))
+                self.world.products.get(name)?;
+                Some(self.together(self.apis(name), "it has no endpoint that is served"))
+            }
+            Kind::Plan => {
+                let products = &self.world.plans.get(name)?.spec.products;
+                let products: Vec<Name> =
+                    products.iter().map(|product| World::resolve_product(product, name)).collect();
+                let keys = products.iter().flat_map(|product| self.apis(product));
+                Some(self.together(keys, "none of its products is served"))
             }
             Kind::Credential => {
                 let entry = self.world.credentials.get(name)?;
                 let view = self.views.credentials.get(name)?;
-                let why = match (&view.waiting, view.hold) {
-                    (Some(why), _) => why,
+                let why = match (&view.idle, view.hold) {
+                    (Some((_, why)), _) => why,
                     (None, Hold::Live) => "its key is being made",
                     (None, Hold::Kept | Hold::Gone) => "it opens nothing",
                 };
@@ -294,9 +397,6 @@ impl Core {
             }
             Kind::Subscription => {
                 let view = self.views.subscriptions.get(name)?;
-                if view.in_force().is_none() {
-                    return Some(Programmed::Nothing(phase_reason(view.phase).to_owned()));
-                }
                 let entry = self.world.subscriptions.get(name)?;
                 let application = World::resolve_local(&entry.spec.application, name);
                 let own = self.world.credentials_of_subscription.of(name);
@@ -305,20 +405,33 @@ impl Core {
                     let environment = World::resolve(&entry.spec.environment, credential);
                     Some(OutputKey::Client { environment, credential: credential.clone() })
                 });
-                Some(self.together(keys, "it has no credential that is enforced"))
+                match self.together(keys, "it has no credential that is enforced") {
+                    // What its credentials open is not because of it, but until gateways know that, they may open more.
+                    Programmed::Confirmed | Programmed::Refused(_) | Programmed::Nothing(_)
+                        if view.in_force().is_none() =>
+                    {
+                        Some(Programmed::Nothing(phase_reason(view.phase).to_owned()))
+                    }
+                    programmed => Some(programmed),
+                }
             }
             _ => None,
         }
     }
 
-    /// How far several outputs are, together; those that are not wanted do not count.
+    /// How far several outputs are, together. One that is not wanted counts until its gateway has confirmed that it is gone.
     fn together(&self, keys: impl IntoIterator<Item = OutputKey>, nothing: &str) -> Programmed {
         let mut any = false;
         let mut waiting = Vec::new();
         for key in keys {
-            let Some((_, serial)) = self.outputs.get(&key) else { continue };
-            any = true;
             let Some(state) = self.gateways.get(key.environment()) else { continue };
+            let Some((_, serial)) = self.outputs.get(&key) else {
+                if state.leaving.contains_key(&key) && self.views.environments.contains_key(key.environment()) {
+                    waiting.push(key.environment().clone());
+                }
+                continue;
+            };
+            any = true;
             if let Some(message) = state.refused.get(&source(&key)) {
                 return Programmed::Refused(message.clone());
             }
@@ -329,9 +442,9 @@ impl Core {
         waiting.sort();
         waiting.dedup();
         match (any, waiting.is_empty()) {
-            (false, _) => Programmed::Nothing(nothing.to_owned()),
+            (_, false) => Programmed::Waiting(waiting),
+            (false, true) => Programmed::Nothing(nothing.to_owned()),
             (true, true) => Programmed::Confirmed,
-            (true, false) => Programmed::Waiting(waiting),
         }
     }
 }

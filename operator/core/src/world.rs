@@ -12,7 +12,7 @@ use portico_crds::{
 use crate::batch::{Document, Object, Spec};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::openapi::{self, Operations, Unread};
+use crate::openapi::Read;
 use crate::table::{Map, Referrers, Set};
 
 /// An object and when it came to be.
@@ -26,7 +26,7 @@ pub(crate) struct Entry<S> {
 pub(crate) type Table<S> = Map<Name, Entry<S>>;
 
 /// Operations by version.
-type Documents = BTreeMap<String, Result<Operations, Unread>>;
+type Documents = BTreeMap<String, Read>;
 
 /// A key that the secret store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ pub(crate) struct World {
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
     pub(crate) applications_by_reference: Referrers<Name>,
+    pub(crate) applications_of_team: Referrers<Name>,
     pub(crate) subscriptions_of_application: Referrers<Name>,
     pub(crate) subscriptions_to_plan: Referrers<Name>,
     pub(crate) approvals_of_subscription: Referrers<Name>,
@@ -105,7 +106,8 @@ impl World {
                 if new && inline.is_empty() {
                     self.inline.remove(&name);
                 } else if new {
-                    let read = |(version, text): (String, String)| (version, openapi::parse(&text));
+                    let read =
+                        |(version, text): (String, String)| (version, Read::new(&Document::new(Ok(text.into()))));
                     self.inline.insert(name, inline.into_iter().map(read).collect());
                 }
                 new
@@ -183,24 +185,31 @@ impl World {
 
     /// Takes in a product's document, or forgets it.
     pub(crate) fn document(&mut self, product: &Name, version: String, document: Option<Document>) {
-        let read = match document {
-            Some(Document::Text(text)) => openapi::parse(&text),
-            Some(Document::Unreadable(why)) => Err(Unread::Absent(why)),
-            None => {
-                if let Some(versions) = self.documents.get_mut(product) {
-                    versions.remove(&version);
-                    if versions.is_empty() {
-                        self.documents.remove(product);
-                    }
-                }
-                return;
+        if let Some(document) = document {
+            self.documents.entry(product.clone()).or_default().insert(version, Read::new(&document));
+        } else if let Some(versions) = self.documents.get_mut(product) {
+            versions.remove(&version);
+            if versions.is_empty() {
+                self.documents.remove(product);
             }
-        };
-        self.documents.entry(product.clone()).or_default().insert(version, read);
+        }
     }
 
-    /// What a version's document describes, or why that is not known; `None` if it has none.
-    pub(crate) fn operations(&self, product: &Name, version: &str) -> Option<&Result<Operations, Unread>> {
+    /// The application that a credential is for, by its subscription or directly.
+    pub(crate) fn application_of(&self, credential: &Name) -> Option<Name> {
+        let spec = &self.credentials.get(credential)?.spec;
+        match (&spec.subscription, &spec.application) {
+            (Some(subscription), _) => {
+                let subscription = World::resolve_local(subscription, credential);
+                let spec = &self.subscriptions.get(&subscription)?.spec;
+                Some(World::resolve_local(&spec.application, &subscription))
+            }
+            (None, application) => Some(World::resolve_local(application.as_ref()?, credential)),
+        }
+    }
+
+    /// What a version's document describes; `None` if it has none.
+    pub(crate) fn read(&self, product: &Name, version: &str) -> Option<&Read> {
         let inline = self.inline.get(product).and_then(|versions| versions.get(version));
         inline.or_else(|| self.documents.get(product)?.get(version))
     }
@@ -256,6 +265,7 @@ impl World {
             Role::ProductIn => &mut self.products_in,
             Role::PlanOf => &mut self.plans_of,
             Role::ApplicationNamed => &mut self.applications_by_reference,
+            Role::ApplicationOf => &mut self.applications_of_team,
             Role::SubscriptionOf => &mut self.subscriptions_of_application,
             Role::SubscriptionTo => &mut self.subscriptions_to_plan,
             Role::ApprovalOf => &mut self.approvals_of_subscription,
@@ -317,6 +327,7 @@ enum Role {
     ProductIn,
     PlanOf,
     ApplicationNamed,
+    ApplicationOf,
     SubscriptionOf,
     SubscriptionTo,
     ApprovalOf,
@@ -370,9 +381,11 @@ impl Links for PlanSpec {
 }
 
 impl Links for ApplicationSpec {
-    fn links(&self, _: &Name) -> Vec<Link> {
+    fn links(&self, name: &Name) -> Vec<Link> {
         let reference = self.reference_id.iter().map(|reference| World::reference(reference));
-        reference.map(|target| Link { role: Role::ApplicationNamed, target }).collect()
+        let team = self.team.iter().map(|team| World::resolve_local(team, name));
+        let team = team.map(|target| Link { role: Role::ApplicationOf, target });
+        reference.map(|target| Link { role: Role::ApplicationNamed, target }).chain(team).collect()
     }
 }
 

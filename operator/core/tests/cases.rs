@@ -4,7 +4,8 @@
 //! `out.txt` says what the core made of each step; `UPDATE=1` writes it anew.
 //!
 //! A step may begin with `# now: <time>`; stories begin on 2026-01-01. An object with the annotation `broken` is one whose
-//! file does not read, with what its front end says of that.
+//! file does not read, with what its front end says of that. The annotation `document` of a product is the OpenAPI
+//! document of its version `v1` as a front end found it, and `last` what that was when it last read well.
 
 mod support;
 
@@ -13,9 +14,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-use portico_core::batch::{Change, Object};
+use portico_core::batch::{Change, Document, Object};
 use portico_core::diagnostic::Diagnostic;
-use portico_core::key::ObjectKey;
+use portico_core::key::{Name, ObjectKey};
 
 #[test]
 fn cases() {
@@ -62,13 +63,16 @@ fn story(folder: &Path) -> String {
         let changed = after.objects.values().filter(|object| before.objects.get(&object.key()) != Some(object));
         let mended = before.broken.keys().map(|key| Change::Findings(key.clone(), Vec::new()));
         let changes = removed.chain(changed.cloned().map(Change::Put)).chain(mended).chain(after.findings());
+        let forgotten = before.documents.keys().filter(|product| !after.documents.contains_key(*product));
+        let forgotten = forgotten.map(|product| found(product, None));
+        let changes = changes.chain(forgotten).chain(after.documents());
         let deltas = world.apply(changes.collect());
         let text = memory.tell(&deltas, &world.core);
         if step > 0 {
             let _ = write!(told, "=== step {step}, {}\n{text}", world.now);
         }
         let mut afresh = world.afresh(after.objects.values().cloned());
-        afresh.apply(after.findings().collect());
+        afresh.apply(after.findings().chain(after.documents()).collect());
         assert_eq!(support::dump(&world.core), support::dump(&afresh.core), "step {step} of {}", folder.display());
         before = after;
     }
@@ -80,9 +84,18 @@ fn story(folder: &Path) -> String {
 struct State {
     objects: BTreeMap<ObjectKey, Object>,
     broken: BTreeMap<ObjectKey, String>,
+    documents: BTreeMap<Name, Document>,
+}
+
+fn found(product: &Name, document: Option<Document>) -> Change {
+    Change::Document { product: product.clone(), version: "v1".to_owned(), document }
 }
 
 impl State {
+    fn documents(&self) -> impl Iterator<Item = Change> {
+        self.documents.iter().map(|(product, document)| found(product, Some(document.clone())))
+    }
+
     fn findings(&self) -> impl Iterator<Item = Change> {
         self.broken.iter().map(|(key, message)| {
             let finding = Diagnostic::error("syntax", key, "", message);
@@ -97,6 +110,10 @@ fn state(texts: &[&str], before: &State) -> State {
     for document in texts.iter().flat_map(|text| support::documents(text)) {
         let object = support::object(&document);
         let key = object.key();
+        let text = |name: &str| document["metadata"]["annotations"][name].as_str().map(Into::into);
+        if let Some(found) = text("document") {
+            state.documents.insert(key.name.clone(), Document { text: Ok(found), last: text("last") });
+        }
         match document["metadata"]["annotations"]["broken"].as_str() {
             None => _ = state.objects.insert(key, object),
             Some(message) => {

@@ -175,7 +175,7 @@ proptest! {
                     }
                     Event::Document(ns, text) => {
                         let product = ObjectKey::new(Kind::ApiProduct, ns, "m").name;
-                        let document = text.map(|text| Document::Text(text.into()));
+                        let document = text.map(|text| Document::new(Ok(text.into())));
                         documents.insert(product.clone(), document.clone());
                         changes.push(Change::Document { product, version: "v1".into(), document });
                     }

@@ -104,11 +104,15 @@ async fn operations_have_rules_of_their_own() {
     let mut pay = api("owner/pay", "/pay", upstream.address, vec![gold, reader]);
     pay.guarded = vec![Guarded {
         scope: "pay:write".to_owned(),
-        operations: vec![operation("POST /refunds/{id}"), operation("/admin/keys")],
+        operations: Some(vec![operation("POST /refunds/{id}"), operation("/admin/keys")]),
     }];
+    // Of this one nobody knows what the scope guards.
+    let mut mail = api("owner/mail", "/mail", upstream.address, vec![plan("owner/gold")]);
+    mail.guarded = vec![Guarded { scope: "pay:write".to_owned(), operations: None }];
     let puts = vec![
         world.put_gateway(world.gateway()),
         world.put_api(pay),
+        world.put_api(mail),
         world.put_client(client("team/plain", &["owner/gold"], &[])),
         world.put_client(client("team/writer", &["owner/gold"], &[("owner/pay", "pay:write")])),
         world.put_client(client(
@@ -171,10 +175,15 @@ async fn operations_have_rules_of_their_own() {
         assert!(matches!(answer.status, 400 | 404), "{path} {answer:?}");
     }
     assert_eq!(status("team/other", "POST", "/pay/refunds/1").await, 403);
+    for path in ["/mail", "/mail/x", "/mail//x/%2e%2e/y"] {
+        assert_eq!(status("team/plain", "GET", path).await, 403, "{path}");
+        assert_eq!(status("team/writer", "GET", path).await, 403, "{path}: the scope of another product");
+    }
     for method in ["GET", "HEAD", "PUT"] {
         assert_eq!(status("team/plain", method, "/pay/admin/keys").await, 403, "{method}");
     }
     assert_eq!(upstream.requests(), before, "nothing of that got through");
+    assert_eq!(status("team/other", "GET", "/mail/x").await, 200, "who has the scope may call all of it");
 
     // A plan of a few operations includes these to the letter, with the scope or without.
     assert_eq!(status("team/reader", "GET", "/pay/refunds/1").await, 200);

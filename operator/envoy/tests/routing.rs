@@ -141,7 +141,7 @@ async fn no_spelling_of_a_path_gets_around_a_scope() {
     let mut pay = api("owner/pay", "/pay", upstream.address, vec![plan("owner/gold"), plan("owner/some")]);
     let operations = ["/refunds:cancel", "/prüfen%20und%20(mehr)", "/a-b_c~d.e/{id}", "/%e2%82%ac"];
     let operations: Vec<_> = operations.into_iter().map(operation).collect();
-    pay.guarded = vec![Guarded { scope: "write".to_owned(), operations: operations.clone() }];
+    pay.guarded = vec![Guarded { scope: "write".to_owned(), operations: Some(operations.clone()) }];
     pay.plans[1].only = Some(operations);
     let puts = vec![
         world.put_gateway(world.gateway()),

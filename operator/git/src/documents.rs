@@ -6,8 +6,11 @@ use std::sync::Arc;
 use git2::{ObjectType, Oid};
 use portico_core::batch::{Change, Document};
 use portico_core::key::Name;
+use portico_core::openapi::is_openapi;
 use portico_crds::{ApiProductSpec, ApiVersion};
 
+use crate::commit::CommitId;
+use crate::history;
 use crate::source::{Files, SourceError};
 use crate::text::MAX_OPENAPI;
 use crate::tree::Entry;
@@ -17,8 +20,12 @@ use crate::tree::Entry;
 struct Reference {
     /// The path from the root, or why there is none.
     target: Result<String, String>,
-    /// What stood there last; `None` if nothing could be read.
+    /// What stands there, or why nothing can be read.
     found: Result<Oid, String>,
+    /// Whether that is an OpenAPI document.
+    reads: bool,
+    /// Where it is not: what stood there when it was the last time.
+    last: Option<Oid>,
 }
 
 type References = BTreeMap<String, Reference>;
@@ -46,6 +53,14 @@ impl Said {
     }
 }
 
+/// The commit that is read.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) commit: CommitId,
+    /// Whether it is another than the next after the one before, so that what was there before tells nothing.
+    pub(crate) is_far: bool,
+}
+
 /// All references of all products.
 #[derive(Debug, Default)]
 pub(crate) struct Documents {
@@ -62,6 +77,7 @@ impl Documents {
     pub(crate) fn stage(
         &self,
         files: &Files<'_>,
+        moment: Option<Moment>,
         products: Vec<Said>,
         changed: &HashSet<&str>,
         changes: &mut Vec<Change>,
@@ -72,7 +88,7 @@ impl Documents {
             let before = self.products.get(&product).unwrap_or(&nothing);
             let mut now = References::new();
             for (version, target) in targets {
-                let reference = look(files, &product, &version, target, before.get(&version), changes)?;
+                let reference = look(files, moment, &product, &version, target, before.get(&version), changes)?;
                 now.insert(version, reference);
             }
             for version in before.keys().filter(|version| !now.contains_key(*version)) {
@@ -81,11 +97,15 @@ impl Documents {
             }
             staged.insert(product, now);
         }
-        let touched: BTreeSet<&Name> = match files {
+        let mut touched: BTreeSet<&Name> = match files {
             // A folder does not tell what has changed.
             Files::Folder(_) => self.products.keys().collect(),
             Files::Commit(..) => changed.iter().filter_map(|path| self.wanted.get(*path)).flatten().collect(),
         };
+        if moment.is_some_and(|moment| moment.is_far) {
+            let broken = |references: &References| references.values().any(|reference| !reference.reads);
+            touched.extend(self.products.iter().filter(|(_, references)| broken(references)).map(|(name, _)| name));
+        }
         for product in touched {
             if staged.contains_key(product) {
                 continue;
@@ -94,7 +114,7 @@ impl Documents {
             let mut now = References::new();
             for (version, reference) in before {
                 let target = reference.target.clone();
-                now.insert(version.clone(), look(files, product, version, target, Some(reference), changes)?);
+                now.insert(version.clone(), look(files, moment, product, version, target, Some(reference), changes)?);
             }
             staged.insert(product.clone(), now);
         }
@@ -121,9 +141,11 @@ impl Documents {
     }
 }
 
-/// Looks at a version's document, and says so if it is not as before.
+/// Looks at a version's document, and says so if it is not as before. One that does not read is what it was in the newest
+/// commit in which it did.
 fn look(
     files: &Files<'_>,
+    moment: Option<Moment>,
     product: &Name,
     version: &str,
     target: Result<String, String>,
@@ -137,17 +159,30 @@ fn look(
             None => (Err(format!("there is no file `{path}`")), None),
             Some(Entry::File(id)) => {
                 // Of a commit the id tells without reading whether it is the same.
-                let same = before.is_some_and(|before| before.found.as_ref() == Ok(&id));
+                let same = before.is_some_and(|before| before.reads && before.found.as_ref() == Ok(&id));
                 if same { (Ok(id), None) } else { text(files, path, id)? }
             }
         },
     };
-    let reference = Reference { target, found };
-    if before.map(|before| &before.found) != Some(&reference.found) {
-        let document = match (&reference.found, text) {
-            (Err(reason), _) => Some(Document::Unreadable(reason.clone())),
-            (Ok(_), text) => text.map(Document::Text),
-        };
+    let reads = match (&found, &text) {
+        (Err(_), _) => false,
+        (Ok(_), Some(text)) => is_openapi(text),
+        (Ok(_), None) => true,
+    };
+    let last = match (files, moment, &target) {
+        (Files::Commit(repository, _), Some(moment), Ok(path)) if !reads => {
+            history::document(repository, moment.commit, path)?
+        }
+        _ => None,
+    };
+    let reference = Reference { target, found, reads, last: last.as_ref().map(|(id, _)| *id) };
+    let same = before.is_some_and(|before| before.found == reference.found && before.last == reference.last);
+    let now = match (&reference.found, text) {
+        (Err(reason), _) => Some(Err(reason.clone())),
+        (Ok(_), text) => text.map(Ok),
+    };
+    if let Some(text) = now.filter(|_| !same) {
+        let document = Some(Document { text, last: last.map(|(_, text)| text) });
         changes.push(Change::Document { product: product.clone(), version: version.to_owned(), document });
     }
     Ok(reference)

@@ -1,4 +1,4 @@
-//! What an object said last, when its document cannot be read now.
+//! What an object or an OpenAPI document said last, when it cannot be read now.
 //!
 //! At a commit, the document that holds an object says what it is. Where that document cannot be read, the object is what
 //! it was at the commit's first parent, and is not there if it was not there. This depends on the commit alone, so a start
@@ -7,12 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use git2::Oid;
 use portico_core::batch::Object;
 use portico_core::key::ObjectKey;
+use portico_core::openapi::is_openapi;
 
 use crate::commit::{CommitId, Repository};
 use crate::index::Claim;
-use crate::text::{Contents, read};
+use crate::text::{Contents, MAX_OPENAPI, read};
 use crate::tree::{Differing, Entry, TreeError};
 
 /// How many commits it goes back.
@@ -170,6 +172,28 @@ impl Past<'_> {
         }
         Ok(())
     }
+}
+
+/// The text that the file at `path` had when it was an OpenAPI document the last time, at `commit` or before it.
+pub(crate) fn document(
+    repository: &Repository,
+    mut commit: CommitId,
+    path: &str,
+) -> Result<Option<(Oid, Arc<str>)>, TreeError> {
+    let mut seen = None;
+    for _ in 0..MAX_COMMITS {
+        if let Some(Entry::File(id)) = repository.at(&repository.tree(commit)?, path)?
+            && seen.replace(id) != Some(id)
+            && let Ok(text) = String::from_utf8(repository.bytes(path, id)?)
+            && text.len() <= MAX_OPENAPI
+            && is_openapi(&text)
+        {
+            return Ok(Some((id, text.into())));
+        }
+        let Some(parent) = repository.parent(commit)? else { break };
+        commit = parent;
+    }
+    Ok(None)
 }
 
 impl Sought {

@@ -9,7 +9,7 @@ use portico_core::diagnostic::Diagnostic;
 use portico_core::key::ObjectKey;
 
 use crate::commit::{CommitId, CommitInfo, Repository, RepositoryError, info};
-use crate::documents::Documents;
+use crate::documents::{Documents, Moment};
 use crate::history::Past;
 use crate::index::{FileState, Index, Keys, Known};
 use crate::source::{Files, FolderError, SourceError, listing};
@@ -169,9 +169,9 @@ impl Reader {
                 None => repository.listing(commit)?,
             };
             let known = self.commit.is_some() && said.parents.first().copied() == self.commit;
-            let past = if known || self.commit == Some(commit) { None } else { Some((repository, commit)) };
+            let moment = Moment { commit, is_far: !known && self.commit != Some(commit) };
             let files = Files::Commit(repository, tree);
-            let mut staged = self.stage(&files, &differing, past)?;
+            let mut staged = self.stage(&files, &differing, Some((repository, moment)))?;
             staged.advance.commit = Some(said);
             staged
         };
@@ -216,10 +216,11 @@ impl Reader {
         &self,
         files: &Files<'_>,
         differing: &[Differing],
-        past: Option<(&Repository, CommitId)>,
+        at: Option<(&Repository, Moment)>,
     ) -> Result<Staged, ReadError> {
         let is_ours = |path: &str| self.is_ours(path);
-        let past = past.map(|(repository, commit)| (Past { repository, is_ours: &is_ours }, commit));
+        let past = at.filter(|(_, moment)| moment.is_far);
+        let past = past.map(|(repository, moment)| (Past { repository, is_ours: &is_ours }, moment.commit));
         let before = Before { index: &self.index, findings: &self.findings, loose: &self.loose };
         let mut stage = Stage::read(before, files, differing, &is_ours)?;
         stage.remember(past.as_ref())?;
@@ -228,7 +229,7 @@ impl Reader {
         stage.settle(past.as_ref())?;
         stage.find()?;
         let changed = differing.iter().map(|file| file.path.as_str()).collect();
-        Ok(stage.finish(&self.documents, &changed)?)
+        Ok(stage.finish(&self.documents, at.map(|(_, moment)| moment), &changed)?)
     }
 
     fn refuse_empty(&self, objects: &Keys<Known>) -> Result<(), ReadError> {

@@ -294,8 +294,13 @@ impl<'a> Stage<'a> {
     }
 
     /// Reads documents of products, and hands everything over.
-    pub(crate) fn finish(mut self, documents: &Documents, changed: &HashSet<&str>) -> Result<Staged, SourceError> {
-        let documents = documents.stage(self.source, self.products, changed, &mut self.advance.changes)?;
+    pub(crate) fn finish(
+        mut self,
+        documents: &Documents,
+        moment: Option<documents::Moment>,
+        changed: &HashSet<&str>,
+    ) -> Result<Staged, SourceError> {
+        let documents = documents.stage(self.source, moment, self.products, changed, &mut self.advance.changes)?;
         Ok(Staged {
             advance: self.advance,
             files: self.files,

@@ -69,7 +69,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (file.clone(), file.clone()).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => file.clone().prop_map(Step::Link),
         1 => file.prop_map(Step::Bytes),
-        1 => (0..DOCUMENTS.len(), any::<u8>()).prop_map(|(document, text)| Step::OpenApi(document, text)),
+        3 => (0..DOCUMENTS.len(), 0..6u8).prop_map(|(document, text)| Step::OpenApi(document, text)),
         1 => (0..8usize, any::<bool>()).prop_map(|(commit, forced)| Step::Back(commit, forced)),
     ]
 }
@@ -91,7 +91,10 @@ fn make(repo: &mut Repo, made: &[Made], step: &Step) {
         }
         Step::Link(file) => drop(repo.link(FILES[*file], "a.yaml")),
         Step::Bytes(file) => drop(repo.files.insert(FILES[*file].to_owned(), Blob::File(b"portico.dev \xff".to_vec()))),
-        Step::OpenApi(document, text) => drop(repo.put(DOCUMENTS[*document], &text.to_string())),
+        // Some are good, some are not, and some are none.
+        Step::OpenApi(document, 0) => drop(repo.remove(DOCUMENTS[*document])),
+        Step::OpenApi(document, text @ 1..3) => drop(repo.put(DOCUMENTS[*document], &text.to_string())),
+        Step::OpenApi(document, text) => drop(repo.put(DOCUMENTS[*document], &format!("openapi: {text}\n"))),
         Step::Back(commit, forced) => {
             if let Some(before) = made.get(commit % made.len().max(1)) {
                 repo.files = before.files.clone();

@@ -158,6 +158,43 @@ fn the_first_of_two_holds_until_it_goes() {
 }
 
 #[test]
+fn a_broken_openapi_document_is_what_it_was() {
+    let product = "apiVersion: portico.dev/v1alpha1\nkind: ApiProduct\nmetadata: {name: p}\n\
+                   spec: {title: p, versions: [{name: v1, openapi: {path: api.yaml}}]}\n";
+    let good = |path: &str| format!("openapi: 3.1.0\npaths: {{{path}: {{get: {{operationId: get}}}}}}\n");
+    let mut f = Following::new();
+    let said = |f: &Following| {
+        let document = f.world.documents[&(Name::new("default", "p"), "v1".to_owned())].clone();
+        (document.text.map_err(|_| "none"), document.last)
+    };
+    f.repo.put("product.yaml", product).put("api.yaml", "openapi: [");
+    f.commit();
+    assert_eq!(said(&f), (Ok("openapi: [".into()), None), "it never was good");
+    f.repo.put("api.yaml", &good("/one"));
+    f.commit();
+    f.repo.put("api.yaml", "hello: world");
+    f.commit();
+    assert_eq!(said(&f), (Ok("hello: world".into()), Some(good("/one").into())));
+    f.repo.put("api.yaml", "hello: you").put("x.yaml", &team("x", "x"));
+    f.commit();
+    assert_eq!(said(&f), (Ok("hello: you".into()), Some(good("/one").into())));
+    f.repo.remove("api.yaml");
+    f.commit();
+    let fork = f.repo.head;
+    assert_eq!(said(&f), (Err("none"), Some(good("/one").into())));
+    f.repo.put("api.yaml", &good("/two"));
+    f.commit();
+    assert_eq!(said(&f), (Ok(good("/two").into()), None));
+    f.repo.put("api.yaml", "hello: you");
+    f.commit();
+    assert_eq!(said(&f), (Ok("hello: you".into()), Some(good("/two").into())));
+    // Another branch, with the same broken text and another past.
+    f.repo.head = fork;
+    f.commit();
+    assert_eq!(said(&f), (Ok("hello: you".into()), Some(good("/one").into())));
+}
+
+#[test]
 fn openapi_documents_follow_their_product() {
     let product = |path: &str| {
         format!(
@@ -169,10 +206,10 @@ fn openapi_documents_follow_their_product() {
     f.repo.put("products/p/product.yaml", &product("../shared/api.yaml")).put("products/shared/api.yaml", "one");
     let document = |f: &Following| f.world.documents.get(&(Name::new("default", "p"), "v1".to_owned())).cloned();
     f.commit();
-    assert_eq!(document(&f), Some(Document::Text("one".into())));
+    assert_eq!(document(&f), Some(Document::new(Ok("one".into()))));
     f.repo.put("products/shared/api.yaml", "two");
     f.commit();
-    assert_eq!(document(&f), Some(Document::Text("two".into())));
+    assert_eq!(document(&f), Some(Document::new(Ok("two".into()))));
     for (path, said) in [
         ("gone.yaml", "there is no file"),
         ("../../../etc/passwd", "leads out"),
@@ -185,15 +222,15 @@ fn openapi_documents_follow_their_product() {
         f.repo.files.insert("products/p/bytes.yaml".into(), common::Blob::File(vec![0xff]));
         f.repo.put("products/p/product.yaml", &product(path));
         f.commit();
-        let Some(Document::Unreadable(reason)) = document(&f) else { panic!("{path}: {:?}", document(&f)) };
+        let Some(Document { text: Err(reason), .. }) = document(&f) else { panic!("{path}: {:?}", document(&f)) };
         assert!(reason.contains(said), "{reason}");
     }
     f.repo.put("products/p/product.yaml", &product("new.yaml")).put("products/p/new.yaml", "three");
     f.commit();
-    assert_eq!(document(&f), Some(Document::Text("three".into())));
+    assert_eq!(document(&f), Some(Document::new(Ok("three".into()))));
     f.repo.remove("products/p/new.yaml");
     f.commit();
-    assert!(matches!(document(&f), Some(Document::Unreadable(_))));
+    assert!(matches!(document(&f), Some(Document { text: Err(_), .. })));
     f.repo.put("x.yaml", &team("x", "x")).remove("products/p/product.yaml");
     f.commit();
     assert_eq!(document(&f), None);

@@ -6,10 +6,15 @@ use foldhash::fast::FixedState;
 use jiff::Timestamp;
 use portico_core::key::Name;
 use portico_core::status::{Condition, Detail, Status};
+use portico_crds::Limit;
 use serde_json::{Map, Value, json};
 
 /// The types of conditions, so that a few bytes are enough to remember one.
 const TYPES: [&str; 7] = ["Accepted", "Approved", "Programmed", "Ready", "Reconciling", "ResolvedRefs", "Stalled"];
+
+/// As many limits as the API server takes in a status, and as long an operation. A status that it refused would say nothing.
+const LIMITS: usize = 64;
+const OPERATION: usize = 512;
 
 /// A status as it stands in the cluster: enough to know whether another one says anything new, and since when what it
 /// says is so.
@@ -87,8 +92,9 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
     set("observedGeneration", json!(observed_generation));
     match detail {
         None => {}
-        Some(Detail::Subscription { phase, stage, plan, scopes, approval: _ }) => {
+        Some(Detail::Subscription { phase, stage, plan, scopes, approval: _, ends_at }) => {
             set("phase", json!(phase));
+            set("endsAt", json!(ends_at.map(time)));
             set("stage", json!(stage));
             if let Some(Name { namespace, name }) = plan {
                 let mut names: Vec<&str> = scopes.iter().map(|scope| &*scope.scope).collect();
@@ -106,8 +112,27 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
             set("previousValidUntil", json!(previous_valid_until.map(time)));
             set("expiresAt", json!(expires_at.map(time)));
         }
-        Some(Detail::Plan { subscriptions }) => set("subscriptions", json!(subscriptions)),
-        Some(Detail::ApiProduct { plans }) => set("plans", json!(plans)),
+        Some(Detail::Plan { subscriptions, limits }) => {
+            set("subscriptions", json!(subscriptions));
+            let fits = |limit: &&Limit| limit.operations.iter().all(|operation| operation.chars().count() <= OPERATION);
+            set("limits", json!(limits.iter().filter(fits).take(LIMITS).collect::<Vec<_>>()));
+        }
+        Some(Detail::ApiProduct { plans, subscriptions }) => {
+            set("plans", json!(plans));
+            set("subscriptions", json!(subscriptions));
+        }
+        Some(Detail::Environment { clients, endpoints }) => {
+            set("clients", json!(clients));
+            set("endpoints", json!(endpoints));
+        }
+        Some(Detail::Application { subscriptions, credentials }) => {
+            set("subscriptions", json!(subscriptions));
+            set("credentials", json!(credentials));
+        }
+        Some(Detail::Team { members, applications }) => {
+            set("members", json!(members));
+            set("applications", json!(applications));
+        }
     }
     Value::Object(fields)
 }
@@ -165,7 +190,7 @@ mod tests {
         Status {
             observed_generation: Some(3),
             conditions: vec![condition],
-            detail: Some(Detail::Plan { subscriptions: 2 }),
+            detail: Some(Detail::Plan { subscriptions: 2, limits: Vec::new() }),
         }
     }
 

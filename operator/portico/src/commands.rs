@@ -132,7 +132,14 @@ fn explain(options: &Explain) -> anyhow::Result<()> {
         }
     }
     let ready = array(&answer["status"]["conditions"]).iter().find(|condition| condition["type"] == "Ready");
-    let ready = ready.map_or("unknown", |ready| if ready["status"] == true { "ready" } else { "not ready" });
+    let ready = match ready {
+        None => "unknown".to_owned(),
+        Some(ready) if ready["status"] != true => "not ready".to_owned(),
+        Some(ready) => match ready["reason"].as_str() {
+            Some(reason) if reason != "Ready" => format!("ready ({reason})"),
+            _ => "ready".to_owned(),
+        },
+    };
     print(&format!("{text}{key} is {ready}.\n"))
 }
 
@@ -167,11 +174,15 @@ fn status(options: &Status) -> anyhow::Result<()> {
         let (objects, ready) = (kind["objects"].as_u64().unwrap_or(0), kind["ready"].as_u64().unwrap_or(0));
         text.push_str(&format!("{:<14} {ready:>7} of {objects} ready\n", kind["kind"].as_str().unwrap_or_default()));
     }
-    for object in array(&answer["objects"]).iter().filter(|object| options.all || object["ready"] != true) {
+    for object in array(&answer["objects"]) {
         let ready = array(&object["status"]["conditions"]).iter().find(|condition| condition["type"] == "Ready");
         let (reason, message) = ready.map_or(("", ""), |ready| {
             (ready["reason"].as_str().unwrap_or_default(), ready["message"].as_str().unwrap_or_default())
         });
+        // What is suspended or over is ready, and yet worth a line.
+        if !options.all && reason == "Ready" {
+            continue;
+        }
         let (kind, name) = (object["kind"].as_str().unwrap_or_default(), object["name"].as_str().unwrap_or_default());
         text.push_str(&format!("{kind} {name}: {reason}: {message}\n"));
     }

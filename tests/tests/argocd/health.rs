@@ -70,10 +70,12 @@ fn golden() -> BTreeSet<Case> {
 fn golden_case(kind: &str, types: &str, details: &[&str]) -> Case {
     let not_ready = types.split(' ').any(|r#type| r#type == "!Ready");
     let problem = details.iter().find(|detail| detail.starts_with("Error "));
-    let (reason, message) = match (not_ready, problem, details.last().and_then(|detail| detail.split_once(": "))) {
-        (false, ..) => ("Ready", "all is as it should be"),
+    let mut said = details.iter().rev().filter_map(|detail| detail.split_once(": "));
+    let said = said.find(|(reason, _)| expected(not_ready, reason).is_some());
+    let (reason, message) = match (not_ready, problem, said) {
         (true, Some(problem), _) => ("Invalid", *problem),
-        (true, None, Some(said)) => said,
+        (_, _, Some(said)) => said,
+        (false, ..) => ("Ready", "all is as it should be"),
         (true, None, None) => panic!("{kind} is not ready and does not say why"),
     };
     let conditions: Vec<_> = types
@@ -87,21 +89,22 @@ fn golden_case(kind: &str, types: &str, details: &[&str]) -> Case {
     Case::new(kind, &conditions, message.split(['`', '/']).next().unwrap_or(message))
 }
 
-/// What a person expects of an object that is ready, or is not for this reason.
-fn expected(ready: Option<(&str, &str)>) -> &'static str {
-    match ready {
-        Some(("True", _)) => "Healthy",
-        Some(("False", reason)) => match reason {
-            // Its owner has to mend something.
-            "Invalid" | "Refused" | "Rejected" | "ChangesRequested" | "PaymentFailed" => "Degraded",
-            // Somebody else has to decide, or nobody has to do anything.
-            "Pending" | "PendingPayment" | "Suspended" | "Cancelled" | "Expired" | "Idle" => "Suspended",
-            // It becomes ready by itself.
-            "Programming" => "Progressing",
-            _ => panic!("decide what Argo CD says of an object that is not ready because of {reason}"),
-        },
-        _ => "Progressing",
-    }
+/// The table of docs/kubernetes.md: by whether it is ready and why, what Argo CD says of it, and what kstatus.
+const TABLE: [(bool, &[&str], &str, &str); 6] = [
+    (true, &["Ready", "Cancelled", "Expired"], "Healthy", "Current"),
+    (true, &["Suspended", "Disabled"], "Suspended", "Current"),
+    // It becomes ready by itself.
+    (false, &["Programming", "Issuing"], "Progressing", "InProgress"),
+    // Somebody else has to decide.
+    (false, &["Pending", "PendingPayment"], "Suspended", "InProgress"),
+    // Its owner has to mend something.
+    (false, &["Invalid", "Refused", "Unsupported"], "Degraded", "Failed"),
+    (false, &["Rejected", "ChangesRequested", "PaymentFailed"], "Degraded", "Failed"),
+];
+
+fn expected(not_ready: bool, reason: &str) -> Option<(&'static str, &'static str)> {
+    let row = TABLE.iter().find(|(ready, reasons, ..)| *ready != not_ready && reasons.contains(&reason));
+    row.map(|(_, _, health, kstatus)| (*health, *kstatus))
 }
 
 #[test]
@@ -121,19 +124,25 @@ fn health_is_what_conditions_mean() {
     let mut cases = golden();
     let reasons: BTreeSet<_> = cases.iter().filter_map(Case::ready).map(|(_, reason)| reason.to_owned()).collect();
     assert!(reasons.len() > 8, "the core's cases are not read well: {reasons:?}");
-    for reason in ["Refused", "PaymentFailed", "Expired"] {
-        cases.insert(Case::new("Subscription", &[("Ready", "False", reason), ("Stalled", "True", reason)], "so it is"));
-    }
-    for reason in ["PendingPayment", "Pending", "Programming"] {
-        let conditions = [("Ready", "False", reason), ("Reconciling", "True", reason)];
-        cases.insert(Case::new("Subscription", &conditions, "so it is"));
+    for (ready, reasons, _, kstatus) in TABLE {
+        for reason in reasons {
+            let mut conditions = vec![("Ready", if ready { "True" } else { "False" }, *reason)];
+            conditions.extend((kstatus == "InProgress").then_some(("Reconciling", "True", *reason)));
+            conditions.extend((kstatus == "Failed").then_some(("Stalled", "True", *reason)));
+            cases.insert(Case::new("Subscription", &conditions, "so it is"));
+        }
     }
     for definition in portico_crds::all() {
         let kind = &definition.spec.names.kind;
         cases.insert(Case::new(kind, &[("Ready", "True", "Ready")], "all is as it should be"));
         cases.insert(Case::new(kind, &[("Ready", "Unknown", "Starting")], "it cannot be told yet"));
     }
-    let cases: Vec<_> = cases.into_iter().map(|case| (expected(case.ready()), case)).collect();
+    let said = |case: &Case| match case.ready() {
+        Some((ready @ ("True" | "False"), reason)) => expected(ready == "False", reason)
+            .unwrap_or_else(|| panic!("decide what others say of an object that is {ready} because of {reason}")),
+        _ => ("Progressing", "InProgress"),
+    };
+    let cases: Vec<_> = cases.into_iter().map(|case| (said(&case), case)).collect();
 
     // They need not be as many as there are cases to have all of them.
     let repo = Repo::new();
@@ -165,7 +174,7 @@ fn health_is_what_conditions_mean() {
         resource.health == expected && (expected == "Healthy" || resource.message == case.message)
     };
     argo.wait_for(&name, "health as expected", |view| {
-        names.iter().zip(&cases).all(|(name, (expected, case))| is_as_expected(view, name, case, expected))
+        names.iter().zip(&cases).all(|(name, ((health, _), case))| is_as_expected(view, name, case, health))
             && ["unseen", "outdated"].iter().all(|name| {
                 let resource = view.resource("Subscription", name).expect("it is there");
                 resource.health == "Progressing" && resource.message.contains("Portico has not looked at")
@@ -173,15 +182,8 @@ fn health_is_what_conditions_mean() {
     });
 
     // Others go by kstatus. It knows no rest: an object is done, on its way, or has failed.
-    for ((status, message), (expected, case)) in kstatus(&objects).into_iter().zip(&cases) {
-        let agrees = match *expected {
-            "Healthy" => status == "Current",
-            "Progressing" => status == "InProgress",
-            "Degraded" => status == "Failed",
-            "Suspended" => status == "InProgress" || status == "Failed",
-            other => panic!("{other} is no health that we expect"),
-        };
-        assert!(agrees, "{expected}, and for kstatus {status} ({message}): {case:?}");
+    for ((status, message), ((health, expected), case)) in kstatus(&objects).into_iter().zip(&cases) {
+        assert_eq!(status, *expected, "{health}, and for kstatus {status} ({message}): {case:?}");
     }
 }
 

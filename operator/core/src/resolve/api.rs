@@ -6,7 +6,7 @@ use super::{Scene, nearest, stage_at};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::{Api, ApiPlan, Deprecated, Guarded, Limit, Operation, Scope};
 use crate::key::{Kind, Name, ObjectKey};
-use crate::openapi::Operations;
+use crate::openapi::{self, Operations};
 use crate::world::World;
 
 /// The version of a product that says nothing of versions.
@@ -44,21 +44,19 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
     }
     let deprecated =
         own.into_iter().chain([&spec.lifecycle]).find(|lifecycle| lifecycle.stage == LifecycleStage::Deprecated);
-    let none = Operations::default();
-    let operations = scene.world.operations(name, version);
-    let operations = operations.and_then(|read| read.as_ref().ok()).unwrap_or(&none);
+    let operations = described(scene, name, version);
 
     let plans = scene.world.plans_of.of(name).filter_map(|plan| {
         let view = scene.views.plans.get(plan)?;
         let covers = view.terms.products.iter().any(|product| product.name == *name);
         (covers && view.terms.stage != LifecycleStage::Retired).then_some(())?;
-        Some(at_product(&scene.world.plans.get(plan)?.spec, plan, name, operations))
+        Some(at_product(scene, &scene.world.plans.get(plan)?.spec, plan, name, operations))
     });
     let guarded = spec
         .scopes
         .iter()
         .filter(|scope| !scope.operations.is_empty())
-        .map(|scope| Guarded { scope: scope.name.clone(), operations: found(operations, &scope.operations) });
+        .map(|scope| Guarded { scope: scope.name.clone(), operations: guarded(operations, &scope.operations) });
     Some(Api {
         product: name.clone(),
         version: version.to_owned(),
@@ -79,18 +77,43 @@ fn base_path(text: &str) -> String {
     format!("/{}", text.trim_matches('/'))
 }
 
+/// The operations of a version; `None` where no document tells them, or ever did.
+fn described<'a>(scene: Scene<'a>, product: &Name, version: &str) -> Option<&'a Operations> {
+    scene.world.read(product, version)?.operations.as_ref()
+}
+
+/// What a scope guards. Where nobody knows which operations it names, it guards all: better closed than open.
+fn guarded(operations: Option<&Operations>, names: &[String]) -> Option<Vec<Operation>> {
+    let blind = operations.is_none() && names.iter().any(|name| openapi::written_out(name).is_none());
+    (!blind).then(|| found(operations, names))
+}
+
 /// What a plan allows at one of its products.
-fn at_product(spec: &PlanSpec, plan: &Name, product: &Name, operations: &Operations) -> ApiPlan {
+fn at_product(
+    scene: Scene<'_>,
+    spec: &PlanSpec,
+    plan: &Name,
+    product: &Name,
+    operations: Option<&Operations>,
+) -> ApiPlan {
     let reference = spec.products.iter().find(|reference| World::resolve_product(reference, plan) == *product);
     let only = reference.filter(|reference| !reference.operations.is_empty());
     let mut limits: Vec<Limit> = Vec::new();
-    for limit in &spec.limits {
-        if limit.product.as_deref().is_some_and(|other| *other != *product.name) {
-            continue;
-        }
-        let Some(scope) = scope(limit, operations) else { continue };
-        let compiled =
-            Limit { id: id(limit), scope, requests: u64::try_from(limit.requests).unwrap_or(0), per: limit.per };
+    // An operation that may be any here, since no document tells; unless it is known to be one of another product.
+    let others =
+        || spec.products.iter().map(|other| World::resolve_product(other, plan)).filter(|other| other != product);
+    let is_lost =
+        |name: &String| openapi::written_out(name).is_none() && !others().any(|other| knows(scene, &other, name));
+    let here = |limit: &&LimitSpec| limit.product.as_deref().is_none_or(|only| *only == *product.name);
+    let blind =
+        operations.is_none() && spec.limits.iter().filter(here).any(|limit| limit.operations.iter().any(is_lost));
+    for limit in spec.limits.iter().filter(here) {
+        // What denies methods denies no more than those. Else the strictest is that all limits count every request.
+        let denies = limit.requests == 0 && limit.operations.is_empty();
+        let scope = if blind && !denies { Some(Scope::Plan) } else { scope(limit, operations) };
+        let Some(scope) = scope else { continue };
+        let requests = u64::try_from(limit.requests).unwrap_or(0);
+        let compiled = Limit { id: id(limit), alone: limit.product.is_some(), scope, requests, per: limit.per };
         match limits.iter_mut().find(|other| other.id == compiled.id) {
             Some(other) => other.requests = other.requests.min(compiled.requests),
             None => limits.push(compiled),
@@ -99,7 +122,7 @@ fn at_product(spec: &PlanSpec, plan: &Name, product: &Name, operations: &Operati
     ApiPlan { plan: plan.clone(), only: only.map(|only| found(operations, &only.operations)), limits }
 }
 
-fn scope(limit: &LimitSpec, operations: &Operations) -> Option<Scope> {
+fn scope(limit: &LimitSpec, operations: Option<&Operations>) -> Option<Scope> {
     if !limit.operations.is_empty() {
         let found = found(operations, &limit.operations);
         return (!found.is_empty()).then_some(Scope::Operations(found));
@@ -129,8 +152,12 @@ fn id(limit: &LimitSpec) -> String {
     }
 }
 
-fn found(operations: &Operations, names: &[String]) -> Vec<Operation> {
-    let mut found: Vec<Operation> = names.iter().filter_map(|name| operations.find(name)).collect();
+fn found(operations: Option<&Operations>, names: &[String]) -> Vec<Operation> {
+    let find = |name: &String| match operations {
+        Some(operations) => operations.find(name),
+        None => openapi::written_out(name),
+    };
+    let mut found: Vec<Operation> = names.iter().filter_map(find).collect();
     found.sort();
     found.dedup();
     found
@@ -139,7 +166,14 @@ fn found(operations: &Operations, names: &[String]) -> Vec<Operation> {
 /// Whether any version of the product has the operation, or it is written out as `GET /path`.
 pub(super) fn knows(scene: Scene<'_>, product: &Name, operation: &str) -> bool {
     documents(scene, product).any(|operations| operations.find(operation).is_some())
-        || Operations::default().find(operation).is_some()
+        || openapi::written_out(operation).is_some()
+}
+
+/// Whether the operations of a version of the product are told by no document.
+pub(super) fn blind(scene: Scene<'_>, product: &Name) -> bool {
+    let Some(entry) = scene.world.products.get(product) else { return false };
+    let versions = &entry.spec.versions;
+    versions.is_empty() || versions.iter().any(|version| described(scene, product, &version.name).is_none())
 }
 
 pub(super) fn unknown_operation(
@@ -163,5 +197,5 @@ pub(super) fn unknown_operation(
 
 fn documents<'a>(scene: Scene<'a>, product: &'a Name) -> impl Iterator<Item = &'a Operations> {
     let versions = scene.world.products.get(product).map(|entry| entry.spec.versions.as_slice()).unwrap_or_default();
-    versions.iter().filter_map(|version| scene.world.operations(product, &version.name)?.as_ref().ok())
+    versions.iter().filter_map(move |version| described(scene, product, &version.name))
 }

@@ -22,6 +22,27 @@ pub(crate) enum Hold {
     Gone,
 }
 
+/// Why a credential opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// Its file has to be mended: see its problems.
+    Broken,
+    /// No gateway of this build can check it.
+    Unsupported,
+    /// Until somebody does something: approves, lets it go live, mends what it is for.
+    Waiting,
+    /// What it is for was turned down.
+    Rejected,
+    /// What it is for is off for now.
+    Suspended,
+    /// What it is for was ended.
+    Cancelled,
+    /// Its time is over, or that of what it is for.
+    Expired,
+    /// Its own file says so.
+    Disabled,
+}
+
 /// What holds for a credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CredentialView {
@@ -30,10 +51,8 @@ pub(crate) struct CredentialView {
     pub(crate) generations: Vec<i64>,
     /// What a gateway should know; `None` opens nothing.
     pub(crate) client: Option<Client>,
-    /// Why it opens nothing.
-    pub(crate) waiting: Option<Box<str>>,
-    /// It opens nothing until somebody writes something else.
-    pub(crate) rests: bool,
+    /// Why it opens nothing, the second in a sentence.
+    pub(crate) idle: Option<(Idle, Box<str>)>,
     /// Until when the previous generation is good.
     pub(crate) previous_until: Option<Timestamp>,
     pub(crate) problems: Vec<Diagnostic>,
@@ -41,13 +60,12 @@ pub(crate) struct CredentialView {
 }
 
 impl CredentialView {
-    fn idle(hold: Hold, why: impl Into<Box<str>>) -> Self {
+    fn idle(hold: Hold, idle: Idle, why: impl Into<Box<str>>) -> Self {
         CredentialView {
             hold,
             generations: Vec::new(),
             client: None,
-            waiting: Some(why.into()),
-            rests: true,
+            idle: Some((idle, why.into())),
             previous_until: None,
             problems: Vec::new(),
             wake: None,
@@ -70,7 +88,7 @@ pub(crate) fn credential(scene: Scene<'_>, name: &Name) -> Option<CredentialView
 fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec) -> CredentialView {
     let world = scene.world;
     let failed = |hold, code, path: &str, message: String, help: &str| {
-        let mut view = CredentialView::idle(hold, message.as_str());
+        let mut view = CredentialView::idle(hold, Idle::Broken, message.as_str());
         view.problems.push(Diagnostic::error(code, key, path, message).help(help));
         view
     };
@@ -117,7 +135,7 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
     if let Some(end) = spec.expires_at
         && *end <= scene.now
     {
-        return CredentialView::idle(Hold::Gone, format!("it expired on {}", *end));
+        return CredentialView::idle(Hold::Gone, Idle::Expired, format!("it expired on {}", *end));
     }
     let environment = World::resolve(&spec.environment, name);
     let mut view = match scene.views.environments.get(&environment) {
@@ -129,12 +147,17 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             "create it, or correct the name",
         ),
         Some(place) if place.gateway.is_none() => {
-            CredentialView::idle(Hold::Kept, format!("Environment {environment} has no gateway that can enforce it"))
+            let why = format!("Environment {environment} has no gateway that can enforce it");
+            CredentialView::idle(Hold::Kept, Idle::Unsupported, why)
         }
         Some(_) if consumer.authentication != Security::ApiKey => {
-            CredentialView::idle(Hold::Kept, format!("gateways cannot check {:?} yet", consumer.authentication))
+            let why = format!("gateways cannot check {:?} yet", consumer.authentication);
+            CredentialView::idle(Hold::Kept, Idle::Unsupported, why)
         }
-        Some(_) if spec.disabled => CredentialView::idle(Hold::Kept, "it is disabled"),
+        Some(_) if spec.disabled => {
+            let why = "it is disabled; its keys are kept, and work again without `disabled`";
+            CredentialView::idle(Hold::Kept, Idle::Disabled, why)
+        }
         Some(place) => grants(scene, name, &application, &subscriptions, place.stage),
     };
     if view.client.is_some() {
@@ -188,11 +211,6 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
         [] => {
             let all_over = !views.is_empty() && views.iter().all(|(_, view)| view.ended());
             let hold = if all_over { Hold::Gone } else { Hold::Kept };
-            let waits = |view: &SubscriptionView| match view.phase {
-                Phase::Pending => view.problems.is_empty() && view.against.is_none(),
-                _ => view.in_force().is_some() && view.stage == SubscriptionStage::InReview,
-            };
-            let rests = !views.iter().any(|(_, view)| waits(view));
             let why = match views.as_slice() {
                 [] => format!("Application {application} has no subscription"),
                 [(subscription, view)] if !open(view) && view.in_force().is_some() => {
@@ -201,7 +219,7 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
                 [(subscription, view)] => format!("Subscription {subscription} is {:?}", view.phase),
                 _ => format!("no subscription of Application {application} is active"),
             };
-            return CredentialView { rests, ..CredentialView::idle(hold, why) };
+            return CredentialView::idle(hold, idle(&views), why);
         }
         [one] => (one.plan.solo.clone(), one.scopes.clone()),
         several => {
@@ -220,12 +238,23 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
         hold: Hold::Live,
         generations: Vec::new(),
         client: Some(client),
-        waiting: None,
-        rests: false,
+        idle: None,
         previous_until: None,
         problems: Vec::new(),
         wake: None,
     }
+}
+
+/// Why subscriptions that open nothing do not: what may still come of one of them counts before what will not.
+fn idle(views: &[(&Name, &SubscriptionView)]) -> Idle {
+    let is = |phase| views.iter().any(|(_, view)| view.phase == phase);
+    let ended =
+        [(Phase::Suspended, Idle::Suspended), (Phase::Rejected, Idle::Rejected), (Phase::Expired, Idle::Expired)];
+    let rests = |view: &SubscriptionView| view.ended() || view.phase == Phase::Suspended;
+    if views.is_empty() || !views.iter().all(|(_, view)| rests(view)) {
+        return Idle::Waiting;
+    }
+    ended.into_iter().find(|(phase, _)| is(*phase)).map_or(Idle::Cancelled, |(_, idle)| idle)
 }
 
 /// Which generations are good: the current one once it is made, and until then, or for the overlap, the one before.

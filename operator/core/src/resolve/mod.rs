@@ -19,12 +19,12 @@ use portico_crds::{Lifecycle, LifecycleStage};
 pub(crate) use api::apis;
 pub(crate) use application::{ApplicationView, application};
 pub(crate) use approval::{ApprovalView, approval};
-pub(crate) use credential::{CredentialView, Hold, credential};
+pub(crate) use credential::{CredentialView, Hold, Idle, credential};
 pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
 pub(crate) use settle::{Places, places, settle};
-pub(crate) use subscription::{Candidate, SubscriptionView, candidate};
+pub(crate) use subscription::{Candidate, SubscriptionView, candidate, ends_at};
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Name, ObjectKey};

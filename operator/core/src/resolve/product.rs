@@ -8,7 +8,7 @@ use portico_crds::{Audience, Consumers, ConsumersFrom, LifecycleStage, Namespace
 use super::{Scene, sooner, stage_at};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name};
-use crate::openapi::Unread;
+use crate::openapi::{Read, Unread};
 use crate::world::World;
 
 /// What subscribers are held to. A change of anything else in a product does not concern them.
@@ -81,28 +81,34 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
     }
     for (index, version) in spec.versions.iter().enumerate() {
         let path = || format!("spec.versions[{index}].openapi");
-        let problem = match scene.world.operations(name, &version.name) {
-            Some(Err(Unread::Absent(why))) => Diagnostic::error(
+        let Some(Read { operations, unread: Some(unread) }) = scene.world.read(name, &version.name) else { continue };
+        let problem = match unread {
+            Unread::Absent(why) => Diagnostic::error(
                 "missing-openapi",
                 &key,
                 path(),
                 format!("the OpenAPI document is not to be had: {why}"),
             ),
-            Some(Err(Unread::Invalid(why))) => {
+            Unread::Invalid(why) => {
                 let message = format!("the OpenAPI document does not read: {why}");
                 Diagnostic::warning("invalid-openapi", &key, path(), message)
             }
-            Some(Ok(_)) | None => continue,
         };
-        let help = "requests are served; operations that are named by `operationId` are not known until it reads: plans do \
-                    not allow them, limits do not count them, scopes do not guard them";
+        let help = match operations {
+            Some(_) => "requests are served, by what it said when it last read well",
+            None => {
+                "which operations are meant by an `operationId` is not known until it reads: plans do not allow them, their \
+                 limits count every request, and every request needs the scopes that guard them"
+            }
+        };
         problems.push(problem.help(help));
     }
     for (index, scope) in spec.scopes.iter().enumerate() {
         for (place, operation) in scope.operations.iter().enumerate() {
             if !super::api::knows(scene, name, operation) {
                 let path = format!("spec.scopes[{index}].operations[{place}]");
-                let until = format!("scope `{}` does not guard it", scope.name);
+                let guards = if super::api::blind(scene, name) { "guards every request" } else { "does not guard it" };
+                let until = format!("scope `{}` {guards}", scope.name);
                 problems.push(super::api::unknown_operation(scene, &key, path, name, operation, &until));
             }
         }

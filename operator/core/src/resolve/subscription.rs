@@ -15,7 +15,7 @@ use super::{Scene, after, sooner};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::world::World;
+use crate::world::{Entry, World};
 
 /// What a subscription may use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,6 +84,17 @@ pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
     let key = name.clone().of(Kind::Subscription);
     let mut case = Case { scene, name, key, spec: &entry.spec, created: entry.created, problems: Vec::new() };
     Some(case.decide())
+}
+
+/// When a subscription that is so old has been on a plan for as long as it may.
+fn time_is_over(plan: &PlanTerms, created: Option<Timestamp>) -> Option<Timestamp> {
+    plan.duration.zip(created).map(|(span, created)| after(created, span))
+}
+
+/// When a subscription ends or ended: by its own word, or because its time on the plan that it is granted is over.
+pub(crate) fn ends_at(entry: &Entry<SubscriptionSpec>, granted: Option<&PlanTerms>) -> Option<Timestamp> {
+    let over = granted.and_then(|plan| time_is_over(plan, entry.created));
+    sooner(entry.spec.cancel_at.map(|at| *at), over)
 }
 
 struct Case<'a> {
@@ -293,7 +304,7 @@ impl<'a> Case<'a> {
         let mut wake = None;
         let mut stage = SubscriptionStage::Production;
         if let Some(Grant { plan, .. }) = &grant {
-            let end = plan.duration.zip(self.created).map(|(span, created)| after(created, span));
+            let end = time_is_over(plan, self.created);
             let over = match end {
                 _ if plan.stage == LifecycleStage::Retired => Some(format!("Plan {} is retired", plan.name)),
                 Some(end) if end <= now => Some(format!("it ended on {end}, as Plan {} says", plan.name)),

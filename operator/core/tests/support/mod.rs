@@ -266,11 +266,12 @@ fn state(core: &Core, key: &ObjectKey) -> String {
         .collect();
     let _ = writeln!(text, "{key}: {}", conditions.join(" "));
     match &status.detail {
-        Some(Detail::Subscription { phase, stage, plan: Some(plan), scopes, approval }) => {
+        Some(Detail::Subscription { phase, stage, plan: Some(plan), scopes, approval, ends_at }) => {
             let by = approval.as_ref().map(|approval| format!(" by Approval {approval}")).unwrap_or_default();
             let scopes: Vec<_> = scopes.iter().map(|scope| &*scope.scope).collect();
             let with = if scopes.is_empty() { String::new() } else { format!(" with {}", scopes.join(", ")) };
-            let _ = writeln!(text, "    {phase:?} ({stage:?}): Plan {plan}{with}{by}");
+            let until = ends_at.map(|at| format!(" until {at}")).unwrap_or_default();
+            let _ = writeln!(text, "    {phase:?} ({stage:?}): Plan {plan}{with}{by}{until}");
         }
         Some(Detail::Subscription { phase, plan: None, .. }) => {
             let _ = writeln!(text, "    {phase:?}: nothing is granted");
@@ -279,13 +280,22 @@ fn state(core: &Core, key: &ObjectKey) -> String {
             let until = previous_valid_until.map(|until| format!(", the old one until {until}")).unwrap_or_default();
             let _ = writeln!(text, "    keys {generations:?}{until}");
         }
-        Some(Detail::Plan { subscriptions }) if *subscriptions > 0 => {
-            let _ = writeln!(text, "    subscriptions: {subscriptions}");
+        Some(Detail::Plan { subscriptions, limits }) => {
+            if *subscriptions > 0 {
+                let _ = writeln!(text, "    subscriptions: {subscriptions}");
+            }
+            for limit in limits {
+                let portico_crds::Limit { requests, per, product, operations, methods } = limit;
+                let of = [operations.as_slice(), methods.as_slice()].concat().join(" + ");
+                let of = if of.is_empty() { of } else { format!(" of {of}") };
+                let at = product.as_ref().map(|product| format!(" at {product} alone")).unwrap_or_default();
+                let _ = writeln!(text, "    enforced: {requests} per {per:?}{of}{at}");
+            }
         }
         _ => {}
     }
     let problems: Vec<_> = core.diagnostics_of(key).collect();
-    if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status)
+    if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status || ready.reason != "Ready")
         && !problems.iter().any(|problem| problem.to_string() == ready.message)
     {
         let _ = writeln!(text, "    {}: {}", ready.reason, ready.message);

@@ -200,6 +200,11 @@ impl Writer<'_> {
     fn guard(&self, guarded: &Guarded, routes: &mut Vec<route::Route>) -> Result<(), Invalid> {
         let Guarded { scope, operations } = guarded;
         let message = format!("this operation needs the scope {scope} of {}", self.api.product);
+        let Some(operations) = operations else {
+            let everywhere = self.everywhere(vec![lacks(keys::has_scope(&self.api.product, scope))]);
+            routes.push(self.refusal(everywhere, &message));
+            return Ok(());
+        };
         for operation in operations {
             let mut headers: Vec<_> = operation.method.iter().map(|method| is_method(method, true, false)).collect();
             headers.push(lacks(keys::has_scope(&self.api.product, scope)));

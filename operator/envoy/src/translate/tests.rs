@@ -32,6 +32,7 @@ fn shown(only: Option<&[&str]>, limits: &[(Scope, u64)]) -> Vec<String> {
             .zip(limits)
             .map(|(id, (scope, requests))| Limit {
                 id: format!("{id}"),
+                alone: false,
                 scope: scope.clone(),
                 requests: *requests,
                 per: Period::Minute,

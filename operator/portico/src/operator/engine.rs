@@ -500,7 +500,7 @@ impl Engine {
                     format!("there is no ConfigMap with the label `{label}: {}` and the key `{key}`", product.name),
                 ),
             };
-            let document = text.map_or_else(|| Document::Unreadable(why), |text| Document::Text(text.into()));
+            let document = Document::new(text.map(Into::into).ok_or(why));
             self.changes.push(Change::Document { product: product.clone(), version, document: Some(document) });
         }
     }
@@ -558,8 +558,8 @@ impl Engine {
         let now = Instant::now();
         for key in std::mem::take(&mut self.check) {
             let pause = match key.kind {
-                Kind::Plan | Kind::ApiProduct | Kind::Environment => COUNT_PAUSE,
-                _ => STATUS_PAUSE,
+                Kind::Plan | Kind::ApiProduct | Kind::Environment | Kind::Application | Kind::Team => COUNT_PAUSE,
+                Kind::Portal | Kind::Developer | Kind::Subscription | Kind::Approval | Kind::Credential => STATUS_PAUSE,
             };
             self.outbox.want(Task::Status(key), now + pause);
         }
