@@ -1,9 +1,12 @@
 //! What the core says of each object.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use portico_crds::{Decision, Phase, SubscriptionStage};
 use serde::Serialize;
 
+use crate::batch::Author;
 use crate::core::{Core, source};
 use crate::delta::OutputKey;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -75,6 +78,12 @@ pub enum Detail {
     Plan {
         /// Subscriptions that have a place on it, suspended ones included.
         subscriptions: usize,
+    },
+    /// An approval.
+    #[serde(rename_all = "camelCase")]
+    Approval {
+        /// Who wrote the answer, as far as that was found.
+        decided: Option<Arc<Author>>,
     },
     /// A product.
     #[serde(rename_all = "camelCase")]
@@ -159,6 +168,11 @@ impl Core {
             if view.in_force().is_none() || text.is_some() {
                 waiting = Some((reason, text.unwrap_or(reason).to_owned()));
             }
+        }
+        if key.kind == Kind::Approval
+            && let Some(why) = self.views.approvals.get(&key.name).and_then(|view| view.waiting.as_deref())
+        {
+            waiting = Some(("Pending", format!("waits until it is known who wrote it: {why}")));
         }
         let programmed = self.programmed(key);
         match &programmed {
@@ -260,6 +274,10 @@ impl Core {
                 }
             }
             Kind::Plan => Detail::Plan { subscriptions: self.holders.get(name).copied().unwrap_or(0) },
+            Kind::Approval => {
+                let known = |author: &&Arc<Author>| !matches!(***author, Author::Unknown(_));
+                Detail::Approval { decided: self.world.approvals.get(name)?.meta.author.as_ref().filter(known).cloned() }
+            }
             Kind::ApiProduct => Detail::ApiProduct { plans: self.world.plans_of.count(name) },
             _ => return None,
         })

@@ -4,7 +4,7 @@
 //! `out.txt` says what the core made of each step; `UPDATE=1` writes it anew.
 //!
 //! A step may begin with `# now: <time>`; stories begin on 2026-01-01. An object with the annotation `broken` is one whose
-//! file does not read, with what its front end says of that.
+//! file does not read, with what its front end says of that. The annotations `author`, `user` and `unknown` say who wrote it.
 
 mod support;
 

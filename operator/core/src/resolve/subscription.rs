@@ -82,7 +82,7 @@ fn holds(phase: Phase) -> bool {
 pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
     let entry = scene.world.subscriptions.get(name)?;
     let key = name.clone().of(Kind::Subscription);
-    let mut case = Case { scene, name, key, spec: &entry.spec, created: entry.created, problems: Vec::new() };
+    let mut case = Case { scene, name, key, spec: &entry.spec, created: entry.meta.created, problems: Vec::new() };
     Some(case.decide())
 }
 
@@ -172,7 +172,7 @@ impl<'a> Case<'a> {
             let (name, entry) = world.approvals.get_key_value(name)?;
             let own = name.namespace == requested.namespace;
             let stands = self.scene.views.approvals.get(name).is_some_and(|view| view.stands);
-            stands.then_some(((own, entry.created, name), &*entry.spec))
+            stands.then_some(((own, entry.meta.created, name), &*entry.spec))
         });
         let (mut granted, mut against) = (None, None);
         for (rank, spec) in standing {

@@ -298,7 +298,7 @@ impl Engine {
     }
 
     fn met(&mut self, met: Met) {
-        let Met { key, uid, said, observed, fingerprint } = met;
+        let Met { key, uid, said, observed, fingerprint, decided: _ } = met;
         if self.objects.get(&key).is_some_and(|standing| standing.uid != uid) {
             self.gone(key.clone());
         }
