@@ -142,7 +142,7 @@ fn truthful(key: &ObjectKey, person: Person<'_>, by: &str, author: Option<&Autho
         return Ok(());
     }
     let message = format!("this says that `{by}` decided, and {} is `{}`", wrote(author), person.name);
-    let help = "leave `spec.by` out, or let the one who is named there write it; this has no effect";
+    let help = "let the one who is named there write it, or name nobody; this has no effect";
     Err(Diagnostic::error("not-who-it-says", key, "spec.by", message).help(help))
 }
 
@@ -161,12 +161,12 @@ fn signed(world: &World, key: &ObjectKey, author: Option<&Author>) -> Result<(),
         Signature::None => error(
             "unsigned-commit",
             format!("commit {commit} by `{mail}` is not signed, and the portal wants signed commits"),
-            "write it again in a commit that is signed (`git commit -S`); this has no effect",
+            "take it away, and add it again in a commit that is signed (`git commit -S`); this has no effect",
         ),
         Signature::Bad(why) => error(
             "bad-signature",
             format!("the signature of commit {commit} by `{mail}` does not count: {why}"),
-            "write it again in a commit with a good signature; this has no effect",
+            "take it away, and add it again in a commit with a good signature; this has no effect",
         ),
         Signature::Good(used) => {
             let owns = |git: &&PortalGit| {
