@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{Decision, Phase, SubscriptionStage};
+use portico_crds::{Decision, PortalSpec, Phase, SubscriptionStage};
 use serde::Serialize;
 
-use crate::batch::Author;
+use crate::batch::{Author, Object, Spec};
 use crate::core::{Core, source};
 use crate::delta::OutputKey;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::resolve::Hold;
-use crate::world::World;
+use crate::world::{Meta, World};
 
 /// A condition as Kubernetes knows them, without the times that a writer adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -242,6 +242,29 @@ impl Core {
     /// Every object, in no particular order.
     pub fn objects(&self) -> impl Iterator<Item = ObjectKey> {
         self.world.keys()
+    }
+
+    /// What the Portals say.
+    pub fn portals(&self) -> impl Iterator<Item = (Name, Box<PortalSpec>)> {
+        self.world.portals.iter().map(|(name, entry)| (name.clone(), entry.spec.clone()))
+    }
+
+    /// An Approval or a Subscription as it was put.
+    pub fn object(&self, key: &ObjectKey) -> Option<Object> {
+        let name = &key.name;
+        let (meta, spec) = match key.kind {
+            Kind::Approval => {
+                let entry = self.world.approvals.get(name)?;
+                (&entry.meta, Spec::Approval(entry.spec.clone()))
+            }
+            Kind::Subscription => {
+                let entry = self.world.subscriptions.get(name)?;
+                (&entry.meta, Spec::Subscription(entry.spec.clone()))
+            }
+            _ => return None,
+        };
+        let Meta { created, generation, author } = meta.clone();
+        Some(Object { name: name.clone(), generation, created, author, spec })
     }
 
     /// Whether an object is there.
