@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{Decision, PortalSpec, Phase, SubscriptionStage};
+use portico_crds::{Decision, Phase, PortalSpec, SubscriptionStage};
 use serde::Serialize;
 
 use crate::batch::{Author, Object, Spec};
@@ -299,7 +299,9 @@ impl Core {
             Kind::Plan => Detail::Plan { subscriptions: self.holders.get(name).copied().unwrap_or(0) },
             Kind::Approval => {
                 let known = |author: &&Arc<Author>| !matches!(***author, Author::Unknown(_));
-                Detail::Approval { decided: self.world.approvals.get(name)?.meta.author.as_ref().filter(known).cloned() }
+                Detail::Approval {
+                    decided: self.world.approvals.get(name)?.meta.author.as_ref().filter(known).cloned(),
+                }
             }
             Kind::ApiProduct => Detail::ApiProduct { plans: self.world.plans_of.count(name) },
             _ => return None,

@@ -36,7 +36,16 @@ fn authored(head: &str, author: &str) -> String {
 }
 
 fn author() -> impl Strategy<Value = &'static str> {
-    pick(&["", "", "", "author: me@x", "author: you@x", "author: me@x, signed: ssh-ed25519 AAAA", "user: me@x, groups: g", "unknown: why"])
+    pick(&[
+        "",
+        "",
+        "",
+        "author: me@x",
+        "author: you@x",
+        "author: me@x, signed: ssh-ed25519 AAAA",
+        "user: me@x, groups: g",
+        "unknown: why",
+    ])
 }
 
 fn stage() -> impl Strategy<Value = &'static str> {

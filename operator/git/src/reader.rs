@@ -257,9 +257,10 @@ impl Reader {
             let same = self.index.objects.iter().filter(|(key, known)| {
                 author::matters(key.kind) && known.present && !staged.objects.contains_key(*key)
             });
-            for (key, known) in same.chain(&staged.objects).filter(|(key, known)| {
-                author::matters(key.kind) && known.present && !put.contains(*key)
-            }) {
+            for (key, known) in same
+                .chain(&staged.objects)
+                .filter(|(key, known)| author::matters(key.kind) && known.present && !put.contains(*key))
+            {
                 if let Some(holder) = known.claims.holder().filter(|holder| holder.good) {
                     sought.insert(key.clone(), Spot { commit, file: holder.file.clone() });
                 }

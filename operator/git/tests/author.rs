@@ -70,7 +70,9 @@ fn it_is_who_wrote_the_document_not_the_file() {
     // Olga approves something else in the same file; that does not make her the author of what stood there before.
     history.repo.put("approvals.yaml", &[approval("a", "small"), approval("b", "small")].join("---\n"));
     assert_eq!(history.by("olga"), "mallory");
-    history.repo.put("approvals.yaml", &[format!("# Ours\n{}", approval("a", "small")), approval("b", "big")].join("---\n"));
+    history
+        .repo
+        .put("approvals.yaml", &[format!("# Ours\n{}", approval("a", "small")), approval("b", "big")].join("---\n"));
     assert_eq!(history.by("otto"), "mallory", "a comment says nothing");
     history.repo.put("approvals.yaml", &approval("a", "big"));
     assert_eq!(history.by("olga"), "olga");

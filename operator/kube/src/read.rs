@@ -87,7 +87,11 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
     let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
     let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, &message)]).and_then(|spec| {
         let faults = validate(&spec);
-        if faults.is_empty() { Ok(Object { name, generation, created, author, spec }) } else { Err(about(&key, faults)) }
+        if faults.is_empty() {
+            Ok(Object { name, generation, created, author, spec })
+        } else {
+            Err(about(&key, faults))
+        }
     });
     Some(Met { key, uid, said, observed, fingerprint, decided })
 }

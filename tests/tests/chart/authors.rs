@@ -103,6 +103,8 @@ fn when_git_is_who_writes_its_author_counts() {
     assert!(why.contains("does not say what stands here"), "{why}");
     write("olga@acme.example", &second);
     repo.push();
+    // Whoever syncs does so after the push; that makes the operator look.
+    apply(&tenancy, &sync(), &second.replace("name: web,", "name: web, labels: { synced: again },"));
     let key = tenancy.key("shop", "web-basic");
     tenancy.wait_status(&key, 200);
     tenancy.wait_condition("Approval", "apis", "web", "Ready", ("True", "Ready"));
@@ -114,7 +116,8 @@ fn when_git_is_who_writes_its_author_counts() {
     assert!(operator.stop().success());
     let away = bare.with_extension("away");
     std::fs::rename(&bare, &away).expect("it is moved");
-    let setup = tenancy.operator("one").arguments(["--copies".as_ref(), copies[1].path().as_os_str()]).xds_at(setup.xds());
+    let setup =
+        tenancy.operator("one").arguments(["--copies".as_ref(), copies[1].path().as_os_str()]).xds_at(setup.xds());
     let operator = setup.ready();
     operator.wait_leads();
     let why = tenancy.wait_condition("Portal", "platform", "main", "Ready", ("False", "Invalid"));

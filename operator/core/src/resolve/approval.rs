@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use portico_crds::{Approver, ApproverKind, Decision, PlanSpec, PortalGit, TeamSpec};
+use portico_crds::{Approver, ApproverKind, Decision, PortalGit, TeamSpec};
 
 use super::{Scene, nearest};
 use crate::batch::{Author, Signature};
@@ -67,31 +67,25 @@ pub(crate) fn approval(scene: Scene<'_>, name: &Name) -> Option<ApprovalView> {
 
     let author = entry.meta.author.as_deref();
     let mut waiting = None;
-    let decided = match (author, &spec.by) {
-        (Some(Author::Unknown(why)), _) => {
-            waiting = Some(why.clone());
-            let message = format!("it is not known who wrote this: {why}");
-            Err(Diagnostic::warning("author-unknown", &key, "", message).help("it has no effect until that is known"))
-        }
-        (Some(Author::Commit { mail, .. }), _) => Ok(Some(Person { name: mail, groups: None })),
-        (Some(Author::User { name, groups }), _) => Ok(Some(Person { name, groups: Some(groups) })),
-        (None, by) => Ok(by.as_deref().map(|by| Person { name: by, groups: None })),
+    let person = match (author, &spec.by) {
+        (Some(Author::Commit { mail, .. }), _) => Some(Person { name: mail, groups: None }),
+        (Some(Author::User { name, groups }), _) => Some(Person { name, groups: Some(groups) }),
+        (Some(Author::Unknown(_)), _) => None,
+        (None, by) => by.as_deref().map(|by| Person { name: by, groups: None }),
     };
-    let decided = decided.and_then(|person| {
-        if let (Some(person), Some(by)) = (person, spec.by.as_deref().filter(|_| author.is_some())) {
-            truthful(&key, person, by, author)?;
-        }
-        signed(world, &key, author)?;
-        if let (Some(person), Decision::Granted) = (person, spec.decision) {
-            disinterested(scene, &key, person, &subscription)?;
-        }
-        match plan.as_ref().and_then(|plan| Some((plan, world.plans.get(plan)?))) {
-            Some((plan, entry)) => authorised(world, &key, person, plan, &entry.spec, author),
-            None => Ok(()),
-        }
-    });
-    let stands = decided.is_ok();
-    problems.extend(decided.err());
+    let against = if let Some(Author::Unknown(why)) = author {
+        waiting = Some(why.clone());
+        let message = format!("it is not known who wrote this: {why}");
+        let warning = Diagnostic::warning("author-unknown", &key, "", message);
+        Some(warning.help("it has no effect until that is known"))
+    } else {
+        pretended(&key, person, spec.by.as_deref(), author)
+            .or_else(|| unsigned(world, &key, author))
+            .or_else(|| own_request(scene, &key, person?, &subscription).filter(|_| grant.is_some()))
+            .or_else(|| unauthorised(world, &key, person, plan.as_ref()?, author))
+    };
+    let stands = against.is_none();
+    problems.extend(against);
 
     if let (Some(grant), Some(plan)) = (grant, &plan) {
         match scene.views.plans.get(plan) {
@@ -136,34 +130,39 @@ fn short(commit: &str) -> &str {
     commit.get(..12).unwrap_or(commit)
 }
 
-/// It does not claim to be somebody else's.
-fn truthful(key: &ObjectKey, person: Person<'_>, by: &str, author: Option<&Author>) -> Result<(), Diagnostic> {
-    if person.is(by) {
-        return Ok(());
+/// What is against it where it claims to be somebody else's.
+fn pretended(
+    key: &ObjectKey,
+    person: Option<Person<'_>>,
+    by: Option<&str>,
+    author: Option<&Author>,
+) -> Option<Diagnostic> {
+    let (person, by) = (person?, by?);
+    if author.is_none() || person.is(by) {
+        return None;
     }
     let message = format!("this says that `{by}` decided, and {} is `{}`", wrote(author), person.name);
     let help = "let the one who is named there write it, or name nobody; this has no effect";
-    Err(Diagnostic::error("not-who-it-says", key, "spec.by", message).help(help))
+    Some(Diagnostic::error("not-who-it-says", key, "spec.by", message).help(help))
 }
 
-/// Where a portal demands it, its commit has a good signature of its author.
-fn signed(world: &World, key: &ObjectKey, author: Option<&Author>) -> Result<(), Diagnostic> {
-    let Some(Author::Commit { mail, commit, signature, portal }) = author else { return Ok(()) };
+/// What is against it where a portal demands a good signature of its author, and its commit has none.
+fn unsigned(world: &World, key: &ObjectKey, author: Option<&Author>) -> Option<Diagnostic> {
+    let Some(Author::Commit { mail, commit, signature, portal }) = author else { return None };
     let concerned = world.portals.iter().filter(|(name, _)| portal.as_ref().is_none_or(|portal| portal == *name));
     let gits = concerned.filter_map(|(_, entry)| entry.spec.git.as_ref());
     let demanding: Vec<&PortalGit> = gits.filter(|git| git.signed_commits).collect();
     if demanding.is_empty() {
-        return Ok(());
+        return None;
     }
-    let (commit, error) = (short(commit), |code, message, help| Err(Diagnostic::error(code, key, "", message).help(help)));
-    let listed = "a Portal lists who signs with which key in `spec.git.signers`; this has no effect";
-    match signature {
-        Signature::None => error(
+    let commit = short(commit);
+    let (code, message, help) = match signature {
+        Signature::None => (
             "unsigned-commit",
             format!("commit {commit} by `{mail}` is not signed, and the portal wants signed commits"),
             "take it away, and add it again in a commit that is signed (`git commit -S`); this has no effect",
         ),
-        Signature::Bad(why) => error(
+        Signature::Bad(why) => (
             "bad-signature",
             format!("the signature of commit {commit} by `{mail}` does not count: {why}"),
             "take it away, and add it again in a commit with a good signature; this has no effect",
@@ -173,11 +172,16 @@ fn signed(world: &World, key: &ObjectKey, author: Option<&Author>) -> Result<(),
                 git.signers.iter().any(|signer| signer.mail.eq_ignore_ascii_case(mail) && same_key(&signer.key, used))
             };
             if demanding.iter().any(owns) {
-                return Ok(());
+                return None;
             }
-            error("unknown-signer", format!("commit {commit} is signed with a key that is not known as that of `{mail}`"), listed)
+            (
+                "unknown-signer",
+                format!("commit {commit} is signed with a key that is not known as that of `{mail}`"),
+                "a Portal lists who signs with which key in `spec.git.signers`; this has no effect",
+            )
         }
-    }
+    };
+    Some(Diagnostic::error(code, key, "", message).help(help))
 }
 
 /// Whether two public keys are the same, leaving their comments aside.
@@ -186,71 +190,59 @@ fn same_key(one: &str, other: &str) -> bool {
     key(one) == key(other)
 }
 
-/// Nobody decides about their own request: neither who wrote it, nor the team that it is for.
-fn disinterested(
-    scene: Scene<'_>,
-    key: &ObjectKey,
-    person: Person<'_>,
-    subscription: &Name,
-) -> Result<(), Diagnostic> {
+/// What is against it where it is about one's own request: whoever wrote that does not decide about it, nor does the team that
+/// it is for.
+fn own_request(scene: Scene<'_>, key: &ObjectKey, person: Person<'_>, subscription: &Name) -> Option<Diagnostic> {
     let world = scene.world;
-    let Some(asking) = world.subscriptions.get(subscription) else { return Ok(()) };
-    let own = |message: String| {
-        let error = Diagnostic::error("own-request", key, "spec.by", message);
-        Err(error.help("let somebody else decide; this has no effect"))
-    };
+    let asking = world.subscriptions.get(subscription)?;
     let requester = match asking.meta.author.as_deref() {
         Some(Author::Commit { mail, .. }) => Some(mail),
         Some(Author::User { name, .. }) => Some(name),
         Some(Author::Unknown(_)) | None => None,
     };
-    if requester.is_some_and(|requester| person.is(requester)) {
-        let message = format!("`{}` wrote Subscription {subscription}, and nobody approves their own request", person.name);
-        return own(message);
-    }
     let application = World::resolve_local(&asking.spec.application, subscription);
     let team = scene.views.applications.get(&application).and_then(|view| view.team.as_ref());
-    if team.is_some_and(|team| world.teams.get(team).is_some_and(|entry| has(&entry.spec, person))) {
-        let message = format!("`{}` belongs to the team that asks, and nobody approves their own request", person.name);
-        return own(message);
-    }
-    Ok(())
+    let message = if requester.is_some_and(|requester| person.is(requester)) {
+        format!("`{}` wrote Subscription {subscription}, and nobody approves their own request", person.name)
+    } else if team.is_some_and(|team| world.teams.get(team).is_some_and(|entry| has(&entry.spec, person))) {
+        format!("`{}` belongs to the team that asks, and nobody approves their own request", person.name)
+    } else {
+        return None;
+    };
+    let error = Diagnostic::error("own-request", key, "spec.by", message);
+    Some(error.help("let somebody else decide; this has no effect"))
 }
 
-/// The plan lets this person decide. Who is in a group only the identity provider knows: a user of the API server comes with
-/// groups, the author of a commit has none.
-fn authorised(
+/// What is against it where the plan does not let this person decide. Who is in a group only the identity provider knows: a
+/// user of the API server comes with groups, the author of a commit has none.
+fn unauthorised(
     world: &World,
     key: &ObjectKey,
     person: Option<Person<'_>>,
     plan: &Name,
-    spec: &PlanSpec,
     author: Option<&Author>,
-) -> Result<(), Diagnostic> {
-    let approvers = &spec.approval.approvers;
-    if approvers.is_empty() || person.is_some_and(|person| approvers.iter().any(|one| is_meant(world, one, plan, person))) {
-        return Ok(());
+) -> Option<Diagnostic> {
+    let approvers = &world.plans.get(plan)?.spec.approval.approvers;
+    if approvers.is_empty()
+        || person.is_some_and(|person| approvers.iter().any(|one| is_meant(world, one, plan, person)))
+    {
+        return None;
     }
-    let error = |message: String, help: &str| Err(Diagnostic::error("not-an-approver", key, "spec.by", message).help(help));
-    let Some(person) = person else {
-        let message = format!("Plan {plan} names who may approve, and this does not say who decided");
-        return error(message, "see `spec.approval.approvers` of the plan; this has no effect");
-    };
-    let group = approvers.iter().find(|approver| approver.kind == ApproverKind::Group && person.groups.is_none());
-    match group {
-        Some(group) => {
+    let see = "see `spec.approval.approvers` of the plan; this has no effect";
+    let group = approvers.iter().find(|approver| approver.kind == ApproverKind::Group);
+    let (message, help) = match (person, group) {
+        (None, _) => (format!("Plan {plan} names who may approve, and this does not say who decided"), see),
+        (Some(Person { name, groups: None }), Some(group)) => {
             let from = if matches!(author, Some(Author::Commit { .. })) { "a commit" } else { "`spec.by`" };
-            let message = format!(
-                "Plan {plan} lets group `{}` approve, and {from} does not tell whether `{}` is in it",
-                group.name, person.name
-            );
-            error(message, "name people or a Team in `spec.approval.approvers` of the plan; this has no effect")
+            let group = &group.name;
+            (
+                format!("Plan {plan} lets group `{group}` approve, and {from} does not tell whether `{name}` is in it"),
+                "name people or a Team in `spec.approval.approvers` of the plan; this has no effect",
+            )
         }
-        None => error(
-            format!("`{}` is not among those who may approve for Plan {plan}", person.name),
-            "see `spec.approval.approvers` of the plan; this has no effect",
-        ),
-    }
+        (Some(Person { name, .. }), _) => (format!("`{name}` is not among those who may approve for Plan {plan}"), see),
+    };
+    Some(Diagnostic::error("not-an-approver", key, "spec.by", message).help(help))
 }
 
 fn is_meant(world: &World, approver: &Approver, plan: &Name, person: Person<'_>) -> bool {

@@ -60,8 +60,8 @@ struct Wrote {
 /// A Portal's repository.
 struct Followed {
     git: PortalGit,
-    /// The credentials; `None` if there have to be some and are not.
-    credentials: Option<Option<String>>,
+    /// The credentials, if it needs any, or why there are none.
+    credentials: Result<Option<String>, String>,
     task: u64,
     abort: Option<AbortHandle>,
     trigger: Option<Trigger>,
@@ -123,17 +123,12 @@ impl Authors {
             trouble: None,
         };
         match credentials {
-            Some(credentials) => {
-                let out = Out { portal: name.clone(), task, out: self.out.clone() };
-                let run = follow(git.clone(), credentials, self.copies.join(folder(name, git)), out);
+            Ok(credentials) => {
+                let news = Sender { portal: name.clone(), task, out: self.out.clone() };
+                let run = follow(git.clone(), credentials, self.copies.join(folder(name, git)), news);
                 followed.abort = Some(tokio::spawn(run).abort_handle());
             }
-            None => {
-                let secret = git.credentials.as_ref().map(|secret| secret.name.clone()).unwrap_or_default();
-                followed.trouble = Some(format!(
-                    "there is no Secret `{secret}` with the label `portico.dev/secret: git` and the key of its credentials"
-                ));
-            }
+            Err(why) => followed.trouble = Some(why),
         }
         drop(before);
         self.portals.insert(name.clone(), followed);
@@ -201,17 +196,15 @@ impl Authors {
         for trigger in self.portals.values().filter_map(|followed| followed.trigger.as_ref()) {
             trigger.look();
         }
-        let waiting = self.portals.iter().find(|(_, followed)| !followed.is_read);
-        Some(Arc::new(Author::Unknown(match waiting {
-            Some((portal, followed)) => {
-                let why = followed.trouble.as_deref().unwrap_or("it is being fetched");
-                format!("the repository of Portal {portal} was not read yet: {why}").into()
-            }
-            None => {
-                let all: Vec<String> = self.portals.keys().map(Name::to_string).collect();
-                format!("the repository of Portal {} does not say what stands here", all.join(", ")).into()
-            }
-        })))
+        let unread = self.portals.iter().find(|(_, followed)| !followed.is_read).map(|(portal, followed)| {
+            let why = followed.trouble.as_deref().unwrap_or("it is being fetched");
+            format!("the repository of Portal {portal} was not read yet: {why}")
+        });
+        let why = unread.unwrap_or_else(|| {
+            let all: Vec<String> = self.portals.keys().map(Name::to_string).collect();
+            format!("the repository of Portal {} does not say what stands here", all.join(", "))
+        });
+        Some(Arc::new(Author::Unknown(why.into())))
     }
 }
 
@@ -222,18 +215,25 @@ pub fn remembered(decided: Decided) -> Option<Arc<Author>> {
     Some(Arc::new(Author::Commit { mail: by.into(), commit: commit?.into(), signature, portal: None }))
 }
 
-/// The text of a Portal's credentials: `Some(None)` if it needs none, `None` if they are not there.
-fn credentials(portal: &Name, git: &PortalGit, held: &Held) -> Option<Option<String>> {
-    let Some(secret) = &git.credentials else { return Some(None) };
+/// The text of a Portal's credentials, if it needs any, or why it is not there.
+fn credentials(portal: &Name, git: &PortalGit, held: &Held) -> Result<Option<String>, String> {
+    let Some(secret) = &git.credentials else { return Ok(None) };
     let name = Name::new(portal.namespace.clone(), secret.name.as_str());
-    held.only(&name, secret.key.as_deref()).map(Some)
+    held.only(&name, secret.key.as_deref()).map(Some).ok_or_else(|| {
+        format!(
+            "there is no Secret `{}` with the label `portico.dev/secret: git` and the key of its credentials",
+            secret.name
+        )
+    })
 }
 
 /// Where a Portal's copy is: another place for another repository, so that nothing of the one before is read.
 fn folder(portal: &Name, git: &PortalGit) -> String {
     let safe = |text: &str| {
         text.bytes()
-            .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("-{byte:02x}") })
+            .map(
+                |byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("-{byte:02x}") },
+            )
             .collect::<String>()
     };
     let mut place = safe(&format!("{}#{}", git.repository, git.branch));
@@ -242,33 +242,33 @@ fn folder(portal: &Name, git: &PortalGit) -> String {
 }
 
 /// Where news go.
-struct Out {
+struct Sender {
     portal: Name,
     task: u64,
     out: mpsc::UnboundedSender<News>,
 }
 
-impl Out {
+impl Sender {
     fn say(&self, said: Said) {
         // Nobody listens while the program stops.
         let _ = self.out.send(News { portal: self.portal.clone(), task: self.task, said });
     }
 }
 
-async fn follow(git: PortalGit, credentials: Option<String>, copy: PathBuf, out: Out) {
+async fn follow(git: PortalGit, credentials: Option<String>, copy: PathBuf, news: Sender) {
     let folder = git.path.clone().unwrap_or_default();
     let begun = spawn_blocking(move || begin(&git, credentials.as_deref(), &copy, folder)).await;
     let (mut watch, mut reader) = match begun {
         Ok(Ok(begun)) => begun,
-        Ok(Err(why)) => return out.say(Said::Trouble(why)),
+        Ok(Err(why)) => return news.say(Said::Trouble(why)),
         Err(_) => return,
     };
-    out.say(Said::Followed(watch.trigger()));
+    news.say(Said::Followed(watch.trigger()));
     while let Some(signal) = watch.signals.recv().await {
         let commit = match signal {
             Signal::Head { commit, .. } => commit,
             Signal::Trouble(error) => {
-                out.say(Said::Trouble(chain(&error)));
+                news.say(Said::Trouble(chain(&error)));
                 continue;
             }
         };
@@ -278,9 +278,9 @@ async fn follow(git: PortalGit, credentials: Option<String>, copy: PathBuf, out:
         });
         let Ok((back, advance)) = read.await else { return };
         reader = back;
-        out.say(match advance {
+        news.say(match advance {
             Ok(advance) => {
-                Said::Read(advance.changes.into_iter().filter_map(|change| wrote(&out.portal, change)).collect())
+                Said::Read(advance.changes.into_iter().filter_map(|change| wrote(&news.portal, change)).collect())
             }
             Err(error) => Said::Trouble(chain(&error)),
         });
@@ -311,7 +311,8 @@ fn begin(
         }
         Some(token) => Auth::Token { user: "portico".to_owned(), token: token.to_owned() },
     };
-    let url = if git.repository.starts_with('/') { format!("file://{}", git.repository) } else { git.repository.clone() };
+    let url =
+        if git.repository.starts_with('/') { format!("file://{}", git.repository) } else { git.repository.clone() };
     let repository = copy.join("copy.git");
     let branch = Some(git.branch.clone());
     let remote = Remote { url, branch, copy: repository.clone(), auth, interval: INTERVAL };

@@ -389,11 +389,7 @@ impl Engine {
     /// Notes what an object says about Secrets, `ConfigMaps` and Git.
     fn targeted(&mut self, object: &Object) {
         match &object.spec {
-            Spec::Portal(spec) => {
-                if self.authors.portal(&object.name, Some(spec), &self.held) {
-                    self.attribute_all();
-                }
-            }
+            Spec::Portal(spec) if self.authors.portal(&object.name, Some(spec), &self.held) => self.attribute_all(),
             Spec::Credential(spec) => {
                 let name = &object.name;
                 let before = match &spec.deliver_to {

@@ -82,7 +82,17 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     let copies = options.copies.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("portico-{identity}")));
     let (wrote, authors) = mpsc::unbounded_channel();
     let notes = Notes::start(client.clone(), identity);
-    let engine = Engine::new(Parts { server, held, client, sources, done, authors: Authors::new(copies, wrote), notes, metrics, health });
+    let engine = Engine::new(Parts {
+        server,
+        held,
+        client,
+        sources,
+        done,
+        authors: Authors::new(copies, wrote),
+        notes,
+        metrics,
+        health,
+    });
     let inputs = Inputs { seen, gateways, done: finished, authors, leader: leader.clone(), stop: stopped };
     engine.run(inputs).await;
     // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
