@@ -128,6 +128,9 @@ fn when_git_is_who_writes_its_author_counts() {
     apply(&tenancy, &sync(), &approval("other", ""));
     let why = tenancy.wait_condition("Approval", "apis", "other", "Ready", ("False", "Pending"));
     assert!(why.contains("the repository of Portal"), "{why}");
+    std::fs::rename(&away, &bare).expect("it is back");
+    apply(&tenancy, &sync(), &approval("other", "").replace("name: other,", "name: other, labels: { synced: again },"));
+    tenancy.wait_condition("Portal", "platform", "main", "Ready", ("True", "Ready"));
 
     // What somebody applies by hand is theirs, whatever Git says.
     let third = approval("web", "").replace("echo-small }", "echo-small }, stage: Sandbox");

@@ -256,12 +256,14 @@ impl Sender {
 }
 
 async fn follow(git: PortalGit, credentials: Option<String>, copy: PathBuf, news: Sender) {
-    let folder = git.path.clone().unwrap_or_default();
-    let begun = spawn_blocking(move || begin(&git, credentials.as_deref(), &copy, folder)).await;
-    let (mut watch, mut reader) = match begun {
-        Ok(Ok(begun)) => begun,
-        Ok(Err(why)) => return news.say(Said::Trouble(why)),
-        Err(_) => return,
+    let (mut watch, mut reader) = loop {
+        let (git, credentials, copy) = (git.clone(), credentials.clone(), copy.clone());
+        match spawn_blocking(move || begin(&git, credentials.as_deref(), &copy)).await {
+            Ok(Ok(begun)) => break begun,
+            Ok(Err(why)) => news.say(Said::Trouble(why)),
+            Err(_) => return,
+        }
+        tokio::time::sleep(INTERVAL).await;
     };
     news.say(Said::Followed(watch.trigger()));
     while let Some(signal) = watch.signals.recv().await {
@@ -291,7 +293,6 @@ fn begin(
     git: &PortalGit,
     credentials: Option<&str>,
     copy: &Path,
-    folder: String,
 ) -> Result<(portico_git::watch::Watch, Reader), String> {
     let failed = |error: std::io::Error| format!("cannot use {}: {error}", copy.display());
     std::fs::create_dir_all(copy).map_err(failed)?;
@@ -318,7 +319,7 @@ fn begin(
     let remote = Remote { url, branch, copy: repository.clone(), auth, interval: INTERVAL };
     let watch = watch_remote(remote).map_err(|error| chain(&error))?;
     let repository = Repository::open(&repository).map_err(|error| chain(&error))?;
-    Ok((watch, Reader::new(repository, Options { folder, allow_empty: true })))
+    Ok((watch, Reader::new(repository, Options { folder: git.path.clone().unwrap_or_default(), allow_empty: true })))
 }
 
 /// What a change says of who wrote what.
