@@ -304,9 +304,14 @@ pub struct PortalGit {
     /// The token or the private key to read and write with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials: Option<SecretRef>,
-    /// Whether only commits with a good signature take effect.
+    /// Whether an Approval counts only if the commit that wrote it has a good signature of its author. SSH signatures with
+    /// Ed25519 and ECDSA keys are verified; others do not count.
     #[serde(default)]
     pub signed_commits: bool,
+    /// Who signs with which key. A key that is taken out of the list takes the effect from what it signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1024))]
+    pub signers: Vec<Signer>,
     /// The committer's name on what the portal writes. The author is whoever clicked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
@@ -320,6 +325,18 @@ pub struct PortalGit {
     /// trustworthy as who may push.
     #[serde(default)]
     pub identities: Identities,
+}
+
+/// Somebody who signs commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Signer {
+    /// The author's mail address in commits.
+    #[schemars(length(min = 3, max = 320), regex(pattern = r"^[^@\s]+@[^@\s]+$"))]
+    pub mail: String,
+    /// The public key, as in `id_ed25519.pub`: `ssh-ed25519 AAAA…`.
+    #[schemars(length(min = 16, max = 2048), regex(pattern = r"^[a-z0-9@.-]+ [A-Za-z0-9+/]+=*( .*)?$"))]
+    pub key: String,
 }
 
 fn default_branch() -> String {

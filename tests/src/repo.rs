@@ -51,7 +51,11 @@ impl Repo {
             let path = path.strip_prefix(&source).expect("it was found below");
             repo.write(&path.display().to_string(), content);
         }
-        repo.commit(name);
+        // Who may approve has done so.
+        repo.git(&["add", "--all"]);
+        repo.git(&["reset", "--quiet", "--", "*/approvals/*"]);
+        repo.git(&["commit", "--quiet", "--allow-empty", "--message", name]);
+        repo.commit_as("olga@acme.example", "approvals");
         repo
     }
 
@@ -97,6 +101,14 @@ impl Repo {
     pub fn commit(&self, message: &str) -> String {
         self.git(&["add", "--all"]);
         self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.head()
+    }
+
+    /// Commits all there is in somebody's name, and returns the commit.
+    pub fn commit_as(&self, mail: &str, message: &str) -> String {
+        self.git(&["add", "--all"]);
+        let author = format!("--author=Somebody <{mail}>");
+        self.git(&["commit", "--quiet", "--allow-empty", "--message", message, &author]);
         self.head()
     }
 

@@ -170,3 +170,30 @@ v1beta1
 {{- fail "this cluster has no MutatingAdmissionPolicy; Kubernetes has it since 1.36. With admission.stamp=false, people write spec.by of an Approval themselves, and what is not true is refused" -}}
 {{- end -}}
 {{- end -}}
+
+{{/* Who decided an Approval: whoever wrote what it says now, but for accounts that write what others decided in Git. */}}
+{{- define "portico.decisionVariables" -}}
+{{- $who := index . 0 }}
+{{- $same := index . 1 }}
+{{- $isExempt := index . 2 -}}
+- name: who
+  expression: {{ $who | quote }}
+- name: isExempt
+  expression: {{ $isExempt | quote }}
+- name: same
+  expression: {{ $same | quote }}
+- name: given
+  expression: "object.metadata.?annotations['portico.dev/decided-by'].orValue('')"
+- name: givenGroups
+  expression: "object.metadata.?annotations['portico.dev/decided-by-groups'].orValue('')"
+- name: before
+  expression: "oldObject.?metadata.annotations['portico.dev/decided-by'].orValue('')"
+- name: beforeGroups
+  expression: "oldObject.?metadata.annotations['portico.dev/decided-by-groups'].orValue('')"
+- name: decider
+  expression: "variables.same ? variables.before : variables.isExempt ? '' : variables.who"
+- name: groups
+  expression: >-
+    variables.same ? variables.beforeGroups : variables.isExempt || !has(request.userInfo.groups) ? ''
+    : request.userInfo.groups.join('\n')
+{{- end }}

@@ -7,6 +7,7 @@ use portico_crds::{
     ApiProductSpec, ApplicationSpec, ApprovalSpec, CredentialSpec, DeveloperSpec, EnvironmentSpec, PlanSpec,
     PortalSpec, SubscriptionSpec, TeamSpec,
 };
+use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
@@ -54,8 +55,49 @@ pub struct Object {
     pub generation: Option<i64>,
     /// When it first existed; orders those who compete for a limited number of places.
     pub created: Option<Timestamp>,
+    /// Who made it say that, where it matters and somebody can tell: of an Approval and of a Subscription. `None`: nobody
+    /// knows more than the object says of itself.
+    pub author: Option<Arc<Author>>,
     /// What it says.
     pub spec: Spec,
+}
+
+/// Who made an object say what it says now. It is what the front end saw, never what the object claims.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Author {
+    /// The author of the Git commit since which it says so.
+    Commit {
+        /// The author's mail address, as the commit has it.
+        mail: Arc<str>,
+        /// The commit's id.
+        commit: Arc<str>,
+        /// Whether it is signed.
+        signature: Signature,
+        /// The Portal whose repository it is; `None` where all objects come from one repository.
+        portal: Option<Name>,
+    },
+    /// Whom the API server knew.
+    User {
+        /// The user's name: a mail address, where people sign in with one.
+        name: Arc<str>,
+        /// The user's groups at that time.
+        groups: Vec<Arc<str>>,
+    },
+    /// Somebody in Git, and it cannot be told who, for this reason.
+    Unknown(Arc<str>),
+}
+
+/// What is known of a commit's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Signature {
+    /// It has none.
+    None,
+    /// It is good for this SSH key, in the form `ssh-ed25519 AAAA…`. Whose key that is, a Portal says.
+    Good(Arc<str>),
+    /// It has one that is not good, or that cannot be verified, for this reason.
+    Bad(Arc<str>),
 }
 
 impl Object {

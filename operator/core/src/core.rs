@@ -295,6 +295,10 @@ impl Core {
             Kind::Plan => {
                 pass.mark(Stage::Plan, name);
                 pass.mark_all(Stage::Approval, self.world.approvals_of_plan.of(name));
+                // A refusal names no plan: it is about the one that is asked for.
+                for subscription in self.world.subscriptions_to_plan.of(name) {
+                    pass.mark_all(Stage::Approval, self.world.approvals_of_subscription.of(subscription));
+                }
             }
             Kind::Application => pass.mark(Stage::Application, name),
             Kind::Subscription => pass.mark(Stage::Candidate, name),
@@ -376,7 +380,9 @@ impl Core {
                     pass.mark_all(Stage::Credential, siblings.of(&World::resolve_local(subject, name)));
                 }
             }
-            Kind::Portal | Kind::Environment | Kind::ApiProduct | Kind::Developer => {}
+            // It may demand signatures.
+            Kind::Portal => pass.mark_all(Stage::Approval, world.approvals.keys()),
+            Kind::Environment | Kind::ApiProduct | Kind::Developer => {}
         }
     }
 

@@ -1,16 +1,19 @@
 //! What the core says of each object.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use portico_crds::{Decision, Limit, Phase, PlanSpec, SubscriptionStage};
+use portico_crds::{Decision, Limit, Phase, PlanSpec, PortalSpec, SubscriptionStage};
 use serde::Serialize;
 
+use crate::batch::{Author, Object, Spec};
 use crate::core::{Core, GatewayState, source};
 use crate::delta::OutputKey;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::resolve::{self, Hold, Idle};
-use crate::world::{Entry, World};
+use crate::world::{Entry, Meta, World};
 
 /// A condition as Kubernetes knows them, without the times that a writer adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -79,6 +82,12 @@ pub enum Detail {
         subscriptions: usize,
         /// What gateways hold its subscribers to, as they confirmed it.
         limits: Vec<Limit>,
+    },
+    /// An approval.
+    #[serde(rename_all = "camelCase")]
+    Approval {
+        /// Who wrote the answer, as far as that was found.
+        decided: Option<Arc<Author>>,
     },
     /// A product.
     #[serde(rename_all = "camelCase")]
@@ -210,6 +219,11 @@ impl Core {
                 Idle::Disabled => resting = Some(("Disabled", text)),
             }
         }
+        if key.kind == Kind::Approval
+            && let Some(why) = self.views.approvals.get(&key.name).and_then(|view| view.waiting.as_deref())
+        {
+            waiting = Some(("Pending", format!("waits until it is known who wrote it: {why}")));
+        }
         let programmed = self.programmed(key);
         match &programmed {
             Some(Programmed::Confirmed) => condition("Programmed", true, "Programmed", "the gateway confirmed it"),
@@ -282,6 +296,29 @@ impl Core {
         self.world.keys()
     }
 
+    /// What the Portals say.
+    pub fn portals(&self) -> impl Iterator<Item = (Name, Box<PortalSpec>)> {
+        self.world.portals.iter().map(|(name, entry)| (name.clone(), entry.spec.clone()))
+    }
+
+    /// An Approval or a Subscription as it was put.
+    pub fn object(&self, key: &ObjectKey) -> Option<Object> {
+        let name = &key.name;
+        let (meta, spec) = match key.kind {
+            Kind::Approval => {
+                let entry = self.world.approvals.get(name)?;
+                (&entry.meta, Spec::Approval(entry.spec.clone()))
+            }
+            Kind::Subscription => {
+                let entry = self.world.subscriptions.get(name)?;
+                (&entry.meta, Spec::Subscription(entry.spec.clone()))
+            }
+            _ => return None,
+        };
+        let Meta { created, generation, author } = meta.clone();
+        Some(Object { name: name.clone(), generation, created, author, spec })
+    }
+
     /// Whether an object is there.
     pub fn has(&self, key: &ObjectKey) -> bool {
         self.world.has(key)
@@ -335,7 +372,13 @@ impl Core {
                 members: self.world.teams.get(name)?.spec.members.len(),
                 applications: self.world.applications_of_team.count(name),
             },
-            Kind::Approval | Kind::Developer | Kind::Portal => return None,
+            Kind::Approval => {
+                let known = |author: &&Arc<Author>| !matches!(***author, Author::Unknown(_));
+                Detail::Approval {
+                    decided: self.world.approvals.get(name)?.meta.author.as_ref().filter(known).cloned(),
+                }
+            }
+            Kind::Developer | Kind::Portal => return None,
         })
     }
 

@@ -9,7 +9,7 @@ use portico_crds::{
     NamespacedRef, PlanProduct, PlanSpec, PortalSpec, SubscriptionSpec, TeamSpec,
 };
 
-use crate::batch::{Document, Object, Spec};
+use crate::batch::{Author, Document, Object, Spec};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::openapi::Read;
@@ -19,8 +19,15 @@ use crate::table::{Map, Referrers, Set};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Entry<S> {
     pub(crate) spec: Box<S>,
+    pub(crate) meta: Meta,
+}
+
+/// What is known of an object besides what it says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Meta {
     pub(crate) created: Option<Timestamp>,
     pub(crate) generation: Option<i64>,
+    pub(crate) author: Option<Arc<Author>>,
 }
 
 pub(crate) type Table<S> = Map<Name, Entry<S>>;
@@ -95,14 +102,15 @@ impl World {
 
     /// Takes in an object, and answers whether it says anything new.
     pub(crate) fn put(&mut self, object: Object) -> bool {
-        let Object { name, generation, created, spec } = object;
+        let Object { name, generation, created, author, spec } = object;
+        let meta = Meta { created, generation, author };
         let name = self.intern_name(&name);
         match spec {
-            Spec::Portal(spec) => self.put_in(|world| &mut world.portals, name, spec, created, generation),
-            Spec::Environment(spec) => self.put_in(|world| &mut world.environments, name, spec, created, generation),
+            Spec::Portal(spec) => self.put_in(|world| &mut world.portals, name, spec, meta),
+            Spec::Environment(spec) => self.put_in(|world| &mut world.environments, name, spec, meta),
             Spec::ApiProduct(spec) => {
                 let inline = inline(&spec);
-                let new = self.put_in(|world| &mut world.products, name.clone(), spec, created, generation);
+                let new = self.put_in(|world| &mut world.products, name.clone(), spec, meta);
                 if new && inline.is_empty() {
                     self.inline.remove(&name);
                 } else if new {
@@ -112,13 +120,13 @@ impl World {
                 }
                 new
             }
-            Spec::Plan(spec) => self.put_in(|world| &mut world.plans, name, spec, created, generation),
-            Spec::Team(spec) => self.put_in(|world| &mut world.teams, name, spec, created, generation),
-            Spec::Developer(spec) => self.put_in(|world| &mut world.developers, name, spec, created, generation),
-            Spec::Application(spec) => self.put_in(|world| &mut world.applications, name, spec, created, generation),
-            Spec::Subscription(spec) => self.put_in(|world| &mut world.subscriptions, name, spec, created, generation),
-            Spec::Approval(spec) => self.put_in(|world| &mut world.approvals, name, spec, created, generation),
-            Spec::Credential(spec) => self.put_in(|world| &mut world.credentials, name, spec, created, generation),
+            Spec::Plan(spec) => self.put_in(|world| &mut world.plans, name, spec, meta),
+            Spec::Team(spec) => self.put_in(|world| &mut world.teams, name, spec, meta),
+            Spec::Developer(spec) => self.put_in(|world| &mut world.developers, name, spec, meta),
+            Spec::Application(spec) => self.put_in(|world| &mut world.applications, name, spec, meta),
+            Spec::Subscription(spec) => self.put_in(|world| &mut world.subscriptions, name, spec, meta),
+            Spec::Approval(spec) => self.put_in(|world| &mut world.approvals, name, spec, meta),
+            Spec::Credential(spec) => self.put_in(|world| &mut world.credentials, name, spec, meta),
         }
     }
 
@@ -127,20 +135,18 @@ impl World {
         table: fn(&mut World) -> &mut Table<S>,
         name: Name,
         spec: Box<S>,
-        created: Option<Timestamp>,
-        generation: Option<i64>,
+        mut meta: Meta,
     ) -> bool {
         let mut before = Vec::new();
-        let mut created = created;
         if let Some(entry) = table(self).get(&name) {
-            created = created.or(entry.created);
-            if *entry.spec == *spec && entry.created == created && entry.generation == generation {
+            meta.created = meta.created.or(entry.meta.created);
+            if *entry.spec == *spec && entry.meta == meta {
                 return false;
             }
             before = entry.spec.links(&name);
         }
         self.relink(&name, before, spec.links(&name));
-        table(self).insert(name, Entry { spec, created, generation });
+        table(self).insert(name, Entry { spec, meta });
         true
     }
 
@@ -221,12 +227,12 @@ impl World {
 
     /// `metadata.generation` of an object that is there.
     pub(crate) fn generation(&self, key: &ObjectKey) -> Option<i64> {
-        self.meta(key)?.1
+        self.meta(key)?.generation
     }
 
-    fn meta(&self, key: &ObjectKey) -> Option<(Option<Timestamp>, Option<i64>)> {
-        fn of<S>(table: &Table<S>, name: &Name) -> Option<(Option<Timestamp>, Option<i64>)> {
-            table.get(name).map(|entry| (entry.created, entry.generation))
+    fn meta(&self, key: &ObjectKey) -> Option<&Meta> {
+        fn of<'a, S>(table: &'a Table<S>, name: &Name) -> Option<&'a Meta> {
+            table.get(name).map(|entry| &entry.meta)
         }
         let name = &key.name;
         match key.kind {

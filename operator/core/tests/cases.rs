@@ -6,6 +6,7 @@
 //! A step may begin with `# now: <time>`; stories begin on 2026-01-01. An object with the annotation `broken` is one whose
 //! file does not read, with what its front end says of that. The annotation `document` of a product is the OpenAPI
 //! document of its version `v1` as a front end found it, and `last` what that was when it last read well.
+//! The annotations `author`, `user` and `unknown` say who wrote it.
 
 mod support;
 

@@ -30,6 +30,24 @@ fn head(kind: &str, namespace: &str, name: &str, age: u8) -> String {
     format!("kind: {kind}\nmetadata: {{namespace: {namespace}, name: {name}, creationTimestamp: '{created}'}}\nspec:\n")
 }
 
+/// Whoever wrote it, besides what it says.
+fn authored(head: &str, author: &str) -> String {
+    head.replace("}\nspec:", &format!(", annotations: {{{author}}}}}\nspec:"))
+}
+
+fn author() -> impl Strategy<Value = &'static str> {
+    pick(&[
+        "",
+        "",
+        "",
+        "author: me@x",
+        "author: you@x",
+        "author: me@x, signed: ssh-ed25519 AAAA",
+        "user: me@x, groups: g",
+        "unknown: why",
+    ])
+}
+
 fn stage() -> impl Strategy<Value = &'static str> {
     pick(&[
         "Published",
@@ -60,30 +78,33 @@ fn object() -> impl Strategy<Value = String> {
             .prop_map(|(ns, name, stage, consumers, env, mode, audience, version)| format!(
                 "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  consumers: {{{consumers}}}\n  visibility: {{audience: {audience}}}\n  scopes: [{{name: read, mode: {mode}, operations: [get]}}]\n  versions: [{{name: v1{version}}}]\n  endpoints: [{{environment: {{namespace: {env}, name: e}}, upstream: {{url: 'http://u'}}}}]\n",
                 head("ApiProduct", ns, name, 0))),
-        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual", "Manual", "Manual, approvers: [{kind: Team, name: t}]"]), (pick(&["", "", "  maxSubscriptions: 1\n", "  maxSubscriptions: 2\n", "  maxSubscriptions: 0\n"]), some(&["  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m}\n", "  customFor: {namespace: b, name: x}\n"])).prop_map(|(one, more)| format!("{one}{more}")), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
+        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual", "Manual", "Manual, approvers: [{kind: Team, name: t}]", "Manual, approvers: [{kind: Group, name: g}]"]), (pick(&["", "", "  maxSubscriptions: 1\n", "  maxSubscriptions: 2\n", "  maxSubscriptions: 0\n"]), some(&["  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m}\n", "  customFor: {namespace: b, name: x}\n"])).prop_map(|(one, more)| format!("{one}{more}")), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
             .prop_map(|(ns, name, stage, product_ns, product, approval, extra, security, requests)| format!(
                 "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  products: [{{namespace: {product_ns}, name: {product}}}, {{name: m, operations: [get]}}]\n  security: {{type: {security}}}\n  approval: {{mode: {approval}}}\n  limits: [{{requests: {requests}, per: Minute}}, {{requests: 1, per: Second, operations: [get]}}]\n{extra}",
                 head("Plan", ns, name, 0))),
         2 => (namespace(), pick(&["x", "y"]), some(&["  referenceId: r\n", "  team: {name: t}\n"]), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
             .prop_map(|(ns, name, extra, authentication, age)| format!("{}  title: T\n  authentication: {authentication}\n{extra}", head("Application", ns, name, age))),
         2 => (namespace(), pick(&["", "{mail: me@x}"])).prop_map(|(ns, member)| format!("{}  title: T\n  members: [{member}]\n", head("Team", ns, "t", 0))),
-        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), some(&["  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n"]), 0..8u8)
-            .prop_map(|(ns, name, application, plan_ns, plan, extra, age)| format!(
+        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), some(&["  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n"]), 0..8u8, author())
+            .prop_map(|(ns, name, application, plan_ns, plan, extra, age, author)| format!(
                 "{}  application: {{name: {application}}}\n  plan: {{namespace: {plan_ns}, name: {plan}}}\n{extra}",
-                head("Subscription", ns, name, age))),
+                authored(&head("Subscription", ns, name, age), author))),
+        1 => pick(&["", "", ", signedCommits: true", ", signedCommits: true, signers: [{mail: me@x, key: ssh-ed25519 AAAA}]"]).prop_map(|git| format!(
+            "{}  title: T\n  git: {{repository: /r{git}}}\n", head("Portal", "a", "w", 0))),
         2 => pick(&["", ", approvers: [{kind: User, name: me@x}]", ", approvers: [{kind: User, name: you@x}]"]).prop_map(|approvers| format!(
             "{}  title: T\n  products: [{{name: m}}]\n  approval: {{mode: Manual{approvers}}}\n", head("Plan", "b", "q", 0))),
         2 => (pick(&["g", "h"]), pick(&["p", "q"]), pick(&["s", "r"]), 0..3u8).prop_map(|(name, plan, sub, age)| format!(
             "{}  subscription: {{name: {sub}}}\n  decision: Granted\n  grant: {{plan: {{name: {plan}}}}}\n  by: me@x\n", head("Approval", "b", name, age))),
         3 => (namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["", "", "  suspend: true\n", "  cancelAt: '2026-01-01T00:00:00Z'\n"]), 0..8u8).prop_map(|(ns, name, plan, extra, age)| format!(
             "{}  application: {{name: x}}\n  plan: {{namespace: a, name: {plan}}}\n{extra}", head("Subscription", ns, name, age))),
-        3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted, stage: Production", "Granted, stage: Sandbox", "Granted, stage: Production", "Denied", "ChangesRequested"]), pick(&["", "  by: me@x\n"]), 0..3u8)
-            .prop_map(|(ns, name, sub_ns, sub, plan, decision, by, age)| {
+        3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted, stage: Production", "Granted, stage: Sandbox", "Granted, stage: Production", "Denied", "ChangesRequested"]), pick(&["", "  by: me@x\n"]), 0..3u8, author())
+            .prop_map(|(ns, name, sub_ns, sub, plan, decision, by, age, author)| {
                 let (decision, rest) = match decision.split_once(", ") {
                     Some((decision, stage)) => (decision, format!("grant: {{plan: {{name: {plan}}}, scopes: [read], {stage}}}")),
                     None => (decision, "reason: no".to_owned()),
                 };
-                format!("{}  subscription: {{namespace: {sub_ns}, name: {sub}}}\n  decision: {decision}\n  {rest}\n{by}", head("Approval", ns, name, age))
+                let head = authored(&head("Approval", ns, name, age), author);
+                format!("{head}  subscription: {{namespace: {sub_ns}, name: {sub}}}\n  decision: {decision}\n  {rest}\n{by}")
             }),
         5 => (namespace(), pick(&["c", "d", "k"]), pick(&["subscription: {name: s}", "subscription: {name: r}", "application: {name: x}"]), namespace(), 1..3i64, some(&["  disabled: true\n", "  expiresAt: '2026-01-01T00:04:00Z'\n", "  overlap: 0s\n"]), 0..3u8)
             .prop_map(|(ns, name, subject, env, generation, extra, age)| format!(

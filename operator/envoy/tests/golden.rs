@@ -152,5 +152,5 @@ fn object(value: &serde_yaml::Value) -> Object {
         Kind::Approval => Spec::Approval(Box::new(spec(body))),
         Kind::Credential => Spec::Credential(Box::new(spec(body))),
     };
-    Object { name, generation: None, created: None, spec }
+    Object { name, generation: None, created: None, author: None, spec }
 }

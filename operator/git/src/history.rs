@@ -12,6 +12,7 @@ use portico_core::batch::Object;
 use portico_core::key::ObjectKey;
 use portico_core::openapi::is_openapi;
 
+use crate::author::Spot;
 use crate::commit::{CommitId, Repository};
 use crate::index::Claim;
 use crate::text::{Contents, MAX_OPENAPI, read};
@@ -20,8 +21,8 @@ use crate::tree::{Differing, Entry, TreeError};
 /// How many commits it goes back.
 pub(crate) const MAX_COMMITS: usize = 10_000;
 
-/// An object as it was, and the file that it stood in.
-pub(crate) type Kept = (Object, Arc<str>);
+/// An object as it was, and where it stood.
+pub(crate) type Kept = (Object, Spot);
 
 /// Looks back from a commit.
 pub(crate) struct Past<'a> {
@@ -54,7 +55,7 @@ impl Past<'_> {
         Ok(Some((parent, differing)))
     }
 
-    fn read(&self, path: &str, entry: Option<Entry>) -> Result<Option<Contents>, TreeError> {
+    pub(crate) fn read(&self, path: &str, entry: Option<Entry>) -> Result<Option<Contents>, TreeError> {
         let Some(Entry::File(id)) = entry else { return Ok(None) };
         Ok(Some(read(&Arc::from(path), &self.repository.bytes(path, id)?)))
     }
@@ -142,7 +143,7 @@ impl Past<'_> {
             match sought.claims.first_key_value() {
                 Some((_, Claimed::Broken)) => sought.through = None,
                 Some(((file, _), Claimed::Said(object))) => {
-                    found.insert(key.clone(), ((**object).clone(), file.clone()));
+                    found.insert(key.clone(), ((**object).clone(), Spot { commit, file: file.clone() }));
                     settled.push(key.clone());
                 }
                 Some(((file, document), Claimed::Unread)) => {
@@ -150,7 +151,7 @@ impl Past<'_> {
                     let contents = self.read(file, entry)?.unwrap_or_default();
                     let said = contents.documents.into_iter().find(|said| said.document == *document);
                     if let Some(object) = said.and_then(|said| said.object) {
-                        found.insert(key.clone(), (object, file.clone()));
+                        found.insert(key.clone(), (object, Spot { commit, file: file.clone() }));
                     }
                     settled.push(key.clone());
                 }

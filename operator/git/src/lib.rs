@@ -4,11 +4,13 @@
 //! file that cannot be read is a diagnostic and not an outage: its objects keep what they said before. [`watch`] tells
 //! when there is a new commit. Always a commit's objects are read, never files that somebody may be writing.
 
+mod author;
 mod commit;
 mod documents;
 mod history;
 mod index;
 mod reader;
+mod signature;
 mod source;
 mod stage;
 pub mod text;

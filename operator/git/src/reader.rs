@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use portico_core::batch::Change;
+use portico_core::batch::{Author, Change};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::ObjectKey;
 
+use crate::author::{self, Spot};
 use crate::commit::{CommitId, CommitInfo, Repository, RepositoryError, info};
 use crate::documents::{Documents, Moment};
 use crate::history::Past;
@@ -106,6 +107,8 @@ pub struct Reader {
     pub(crate) commit: Option<CommitId>,
     pub(crate) index: Index,
     documents: Documents,
+    /// Who wrote objects of which that matters.
+    authors: Keys<Arc<Author>>,
     findings: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
 }
@@ -128,6 +131,7 @@ impl Reader {
             commit: None,
             index: Index::default(),
             documents: Documents::default(),
+            authors: Keys::default(),
             findings: BTreeMap::new(),
             loose: BTreeMap::new(),
         }
@@ -172,10 +176,13 @@ impl Reader {
             let moment = Moment { commit, is_far: !known && self.commit != Some(commit) };
             let files = Files::Commit(repository, tree);
             let mut staged = self.stage(&files, &differing, Some((repository, moment)))?;
+            let authors = self.attribute(&files, repository, commit, known, &mut staged)?;
             staged.advance.commit = Some(said);
-            staged
+            (staged, authors)
         };
+        let (staged, authors) = staged;
         let advance = self.take(staged);
+        self.authors.extend(authors);
         self.commit = Some(commit);
         Ok(advance)
     }
@@ -232,6 +239,60 @@ impl Reader {
         Ok(stage.finish(&self.documents, at.map(|(_, moment)| moment), &changed)?)
     }
 
+    /// Fills in who wrote what is put. Where other commits came between, that may be somebody else for what says the same as
+    /// before too, and that is put as well.
+    fn attribute(
+        &self,
+        files: &Files<'_>,
+        repository: &Repository,
+        commit: CommitId,
+        is_next: bool,
+        staged: &mut Staged,
+    ) -> Result<Keys<Arc<Author>>, ReadError> {
+        let mut sought: Keys<Spot> = Keys::default();
+        for (key, file, kept) in std::mem::take(&mut staged.put) {
+            sought.insert(key, Spot { commit: kept.unwrap_or(commit), file });
+        }
+        let put: HashSet<ObjectKey> = sought.keys().cloned().collect();
+        if !is_next && self.commit != Some(commit) {
+            let same = self.index.objects.iter().filter(|(key, known)| {
+                author::matters(key.kind) && known.present && !staged.objects.contains_key(*key)
+            });
+            for (key, known) in same
+                .chain(&staged.objects)
+                .filter(|(key, known)| author::matters(key.kind) && known.present && !put.contains(*key))
+            {
+                if let Some(holder) = known.claims.holder().filter(|holder| holder.good) {
+                    sought.insert(key.clone(), Spot { commit, file: holder.file.clone() });
+                }
+            }
+        }
+        let is_ours = |path: &str| self.is_ours(path);
+        let past = Past { repository, is_ours: &is_ours };
+        let file = |key: &ObjectKey| {
+            let holder = self.index.objects.get(key)?.claims.holder().filter(|holder| holder.good)?;
+            Some(holder.file.clone())
+        };
+        let known = self.commit.map(|commit| author::Known { commit, authors: &self.authors, file: &file });
+        let places: Keys<Arc<str>> = sought.iter().map(|(key, from)| (key.clone(), from.file.clone())).collect();
+        let authors = past.authors(sought, known.as_ref())?;
+        for change in &mut staged.advance.changes {
+            if let Change::Put(object) = change {
+                object.author = authors.get(&object.key()).cloned();
+            }
+        }
+        for (key, author) in authors.iter().filter(|(key, _)| !put.contains(*key)) {
+            let Some(file) = places.get(key).filter(|_| self.authors.get(key) != Some(author)) else { continue };
+            let contents = files.manifest(file)?.unwrap_or_default();
+            let said = contents.documents.into_iter().find(|said| said.key == *key);
+            if let Some(mut object) = said.and_then(|said| said.object) {
+                object.author = Some(author.clone());
+                staged.advance.changes.push(Change::Put(object));
+            }
+        }
+        Ok(authors)
+    }
+
     fn refuse_empty(&self, objects: &Keys<Known>) -> Result<(), ReadError> {
         let before = self.index.objects.len();
         let claimed = |known: &Known| known.claims.holder().is_some();
@@ -242,7 +303,10 @@ impl Reader {
     }
 
     fn take(&mut self, staged: Staged) -> Advance {
-        let Staged { mut advance, files, objects, namespaces, documents, findings, loose } = staged;
+        let Staged { mut advance, files, objects, namespaces, documents, put: _, findings, loose } = staged;
+        for key in objects.iter().filter(|(_, known)| !known.present).map(|(key, _)| key) {
+            self.authors.remove(key);
+        }
         self.index.namespaces.extend(namespaces);
         self.index.take(files, objects);
         self.documents.take(documents);

@@ -8,6 +8,7 @@ use portico_core::batch::{Change, Object, Spec};
 use portico_core::diagnostic::{Diagnostic, Place, Severity};
 use portico_core::key::{Kind, ObjectKey};
 
+use crate::author;
 use crate::commit::CommitId;
 use crate::documents::{self, Documents};
 use crate::history::Past;
@@ -32,6 +33,8 @@ pub(crate) struct Staged {
     pub(crate) objects: Keys<Known>,
     pub(crate) namespaces: HashSet<Arc<str>>,
     pub(crate) documents: documents::Staged,
+    /// Objects that are put, with the file that they stand in, and the commit if it is one before.
+    pub(crate) put: Vec<(ObjectKey, Arc<str>, Option<CommitId>)>,
     pub(crate) findings: Vec<(ObjectKey, Vec<Diagnostic>)>,
     pub(crate) loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
 }
@@ -51,6 +54,7 @@ pub(crate) struct Stage<'a> {
     objects: Keys<Known>,
     order: Vec<ObjectKey>,
     products: Vec<documents::Said>,
+    put: Vec<(ObjectKey, Arc<str>, Option<CommitId>)>,
     findings: Vec<(ObjectKey, Vec<Diagnostic>)>,
 }
 
@@ -73,6 +77,7 @@ impl<'a> Stage<'a> {
             objects: Keys::default(),
             order: Vec::new(),
             products: Vec::new(),
+            put: Vec::new(),
             findings: Vec::new(),
         };
         let mut files = Vec::new();
@@ -206,14 +211,14 @@ impl<'a> Stage<'a> {
                         continue;
                     }
                     let holder = holder.clone();
-                    self.said(&holder)?.and_then(|said| said.object.take()).map(|object| (object, holder.file))
+                    self.said(&holder)?.and_then(|said| said.object.take()).map(|object| (object, holder.file, None))
                 }
                 // What it said just before still counts.
                 Some(_) if past.is_none() => {
                     self.order.push(key);
                     continue;
                 }
-                Some(_) => kept.remove(&key),
+                Some(_) => kept.remove(&key).map(|(object, from)| (object, from.file, Some(from.commit))),
             };
             self.put(&key, said);
             self.order.push(key);
@@ -221,13 +226,16 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    fn put(&mut self, key: &ObjectKey, said: Option<(Object, Arc<str>)>) {
+    fn put(&mut self, key: &ObjectKey, said: Option<(Object, Arc<str>, Option<CommitId>)>) {
         let Some(known) = self.objects.get_mut(key) else { return };
         let was = std::mem::replace(&mut known.present, said.is_some());
         match said {
-            Some((object, file)) => {
+            Some((object, file, commit)) => {
                 if let Spec::ApiProduct(product) = &object.spec {
                     self.products.push(documents::Said::new(key.name.clone(), product, &file));
+                }
+                if author::matters(key.kind) {
+                    self.put.push((key.clone(), file, commit));
                 }
                 self.advance.changes.push(Change::Put(object));
             }
@@ -307,6 +315,7 @@ impl<'a> Stage<'a> {
             objects: self.objects,
             namespaces: self.namespaces,
             documents,
+            put: self.put,
             findings: self.findings,
             loose: self.loose,
         })

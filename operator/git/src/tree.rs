@@ -80,6 +80,13 @@ impl Repository {
         Ok(self.git.odb().is_ok_and(|odb| odb.exists(parent)).then_some(CommitId(parent)))
     }
 
+    /// Whether a shallow clone ends at a commit, of which libgit2 then says that it has no parents.
+    pub(crate) fn is_cut(&self, commit: CommitId) -> bool {
+        self.git.is_shallow()
+            && std::fs::read_to_string(self.git.commondir().join("shallow"))
+                .is_ok_and(|text| text.lines().any(|line| line.trim() == commit.to_string()))
+    }
+
     /// Where two trees differ, in no order worth relying on. Only folders that differ are read.
     pub(crate) fn differing(&self, old: &Tree<'_>, new: &Tree<'_>) -> Result<Vec<Differing>, TreeError> {
         let mut found = Vec::new();

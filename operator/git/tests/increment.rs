@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Blob, Repo, World, team};
+use common::{Blob, Repo, World, approval, team};
 use portico_git::CommitId;
 use proptest::prelude::*;
 
@@ -25,6 +25,8 @@ enum Step {
 #[derive(Clone, Debug)]
 enum Part {
     Good(usize, u8),
+    /// An approval, of which it matters who wrote it.
+    Approval(usize, u8),
     /// Says what it is about, and cannot be read.
     Broken(usize),
     /// Does not even say that.
@@ -39,6 +41,8 @@ const DOCUMENTS: [&str; 3] = ["dir/one.json", "two.txt", "dir/a.yaml"];
 fn text(parts: &[Part]) -> String {
     let part = |part: &Part| match part {
         Part::Good(name, title) => team(&format!("t{name}"), &format!("v{title}")),
+        Part::Approval(name, plan) => approval(&format!("t{name}"), &format!("v{plan}")),
+        Part::Broken(name) if name % 2 == 0 => approval(&format!("t{name}"), "[1]"),
         Part::Broken(name) => team(&format!("t{name}"), "[1]"),
         Part::Unknown => "apiVersion: portico.dev/v1alpha1\nkind: Temp\n".to_owned(),
         Part::Product(name, document) => format!(
@@ -54,6 +58,7 @@ fn text(parts: &[Part]) -> String {
 fn part() -> impl Strategy<Value = Part> {
     prop_oneof![
         4 => (0..5usize, 0..4u8).prop_map(|(name, title)| Part::Good(name, title)),
+        4 => (0..5usize, 0..3u8).prop_map(|(name, plan)| Part::Approval(name, plan)),
         3 => (0..5usize).prop_map(Part::Broken),
         2 => Just(Part::Unknown),
         1 => (0..2usize, 0..4usize).prop_map(|(name, document)| Part::Product(name, document)),
@@ -123,7 +128,15 @@ proptest! {
             for step in steps {
                 make(&mut repo, &made, step);
             }
-            let commit = repo.commit(&number.to_string());
+            repo.author = format!("author{number}@example.com");
+            let commit = match (made.len(), look % 4) {
+                // A merge, with the files as they came out.
+                (others @ 2.., 3) => {
+                    let parents = [repo.head.expect("a head"), made[number * 7 % others].head];
+                    repo.commit_on(&number.to_string(), &parents)
+                }
+                _ => repo.commit(&number.to_string()),
+            };
             made.push(Made { commit, head: repo.head.expect("a head"), files: repo.files.clone() });
             // Sometimes several commits come at once.
             if *look == 0 {

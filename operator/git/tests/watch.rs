@@ -168,6 +168,14 @@ fn a_repository_elsewhere_is_followed() {
     let back = repo.commit("back");
     watch.trigger().look();
     assert_eq!(head(&mut watch).0, back);
+    // Deleted again and put back as it was: that it can be followed again is told, though nothing is new.
+    let branch = |id| repo.git.reference("refs/heads/main", id, true, "test").expect("a branch");
+    repo.git.find_reference("refs/heads/main").and_then(|mut branch| branch.delete()).expect("deleted");
+    watch.trigger().look();
+    assert!(matches!(trouble(&mut watch), WatchError::NoBranch { .. }));
+    branch(repo.head.expect("a commit"));
+    watch.trigger().look();
+    assert_eq!(head(&mut watch), (back, false));
     drop(watch);
     // The next run has the copy before it has the other side.
     let gone = remote("file:///nowhere/at/all".to_owned(), &copy);

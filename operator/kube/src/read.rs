@@ -1,13 +1,16 @@
 //! From objects of the API server to desired state.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::DynamicObject;
 use kube::{Resource as _, ResourceExt as _};
-use portico_core::batch::{Object, Spec};
+use portico_core::batch::{Author, Object, Spec};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::validate::{Violation, validate};
+use portico_crds::Decided;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -15,6 +18,16 @@ use crate::status::Observed;
 
 /// The label of a `ConfigMap` with documents of a product; its value is the product's name.
 pub const PRODUCT_LABEL: &str = "portico.dev/product";
+
+/// The annotation that says who made something that requests access. Admission policies write it.
+pub const REQUESTED_BY: &str = "portico.dev/requested-by";
+
+/// The annotation of an Approval that says who decided: whoever wrote the decision at the API server, unless it is an account
+/// that writes what others decided in Git. Admission policies write it, and nobody else can.
+pub const DECIDED_BY: &str = "portico.dev/decided-by";
+
+/// The groups of that user, a line each.
+pub const DECIDED_BY_GROUPS: &str = "portico.dev/decided-by-groups";
 
 /// An object as it stands in the cluster.
 #[derive(Debug)]
@@ -31,6 +44,8 @@ pub struct Met {
     pub observed: Observed,
     /// Of a credential: the generation of its newest key and the digest of that key, as its status has them.
     pub fingerprint: Option<(i64, Box<str>)>,
+    /// Of an Approval: who wrote in Git what it says now, as its status has it.
+    pub decided: Option<Decided>,
 }
 
 /// The documents in a `ConfigMap`.
@@ -51,6 +66,7 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
     if found.metadata.deletion_timestamp.is_some() {
         return None;
     }
+    let author = author(kind, &found);
     let uid = found.uid().unwrap_or_default().into();
     let created = found
         .meta()
@@ -65,12 +81,34 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
         let generation = status["generation"].as_i64()?;
         Some((generation, status["fingerprint"].as_str()?.into()))
     });
+    let decided = status.filter(|_| kind == Kind::Approval).and_then(|status| {
+        let is_current = status["observedGeneration"].as_i64() == generation;
+        let decided = serde_json::from_value(status["decided"].clone()).ok();
+        decided.filter(|decided: &Decided| is_current && decided.commit.is_some())
+    });
     let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
     let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, &message)]).and_then(|spec| {
         let faults = validate(&spec);
-        if faults.is_empty() { Ok(Object { name, generation, created, spec }) } else { Err(about(&key, faults)) }
+        if faults.is_empty() {
+            Ok(Object { name, generation, created, author, spec })
+        } else {
+            Err(about(&key, faults))
+        }
     });
-    Some(Met { key, uid, generation, said, observed, fingerprint })
+    Some(Met { key, uid, generation, said, observed, fingerprint, decided })
+}
+
+/// Who wrote it, as the API server saw.
+fn author(kind: Kind, found: &DynamicObject) -> Option<Arc<Author>> {
+    let note = |name: &str| found.annotations().get(name).filter(|text| !text.is_empty());
+    let name = match kind {
+        Kind::Approval => note(DECIDED_BY)?,
+        Kind::Subscription => note(REQUESTED_BY)?,
+        _ => return None,
+    };
+    let groups = note(DECIDED_BY_GROUPS).filter(|_| kind == Kind::Approval);
+    let groups = groups.iter().flat_map(|groups| groups.lines()).map(Arc::from).collect();
+    Some(Arc::new(Author::User { name: name.as_str().into(), groups }))
 }
 
 /// Reads documents.

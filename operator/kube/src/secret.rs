@@ -22,6 +22,8 @@ pub const LABEL: &str = "portico.dev/secret";
 pub const LABEL_VALUE: &str = "api-key";
 /// Its value where somebody else made it, with certificates of listeners or authorities of upstreams.
 pub const CERTIFICATE: &str = "certificate";
+/// The label's value on a Secret with the credentials of a Portal's Git repository.
+pub const GIT: &str = "git";
 /// The key within the Secret under which the newest key stands.
 pub const NEWEST: &str = "api-key";
 
@@ -99,9 +101,9 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
     Some(Delivered { name, credential, owner, version, keys, is_altered })
 }
 
-/// The texts in a Secret with certificates; `None` if it is not labelled as one.
+/// The texts in a Secret with certificates or credentials for Git; `None` if it is not labelled as one.
 pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)> {
-    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE) {
+    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE && value != GIT) {
         return None;
     }
     let texts = secret.data.iter().flatten();

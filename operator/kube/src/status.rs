@@ -4,9 +4,10 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher};
 
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
+use portico_core::batch::{Author, Signature};
 use portico_core::key::Name;
 use portico_core::status::{Condition, Detail, Status};
-use portico_crds::Limit;
+use portico_crds::{Decided, Limit};
 use serde_json::{Map, Value, json};
 
 /// The types of conditions, so that a few bytes are enough to remember one.
@@ -133,8 +134,24 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
             set("members", json!(members));
             set("applications", json!(applications));
         }
+        Some(Detail::Approval { decided }) => set("decided", json!(decided.as_deref().and_then(decided_as))),
     }
     Value::Object(fields)
+}
+
+/// Who wrote an answer, as a status says it.
+fn decided_as(author: &Author) -> Option<Decided> {
+    match author {
+        Author::Commit { mail, commit, signature, portal: _ } => {
+            let signed_with = match signature {
+                Signature::Good(key) => Some(key.to_string()),
+                Signature::None | Signature::Bad(_) => None,
+            };
+            Some(Decided { by: mail.to_string(), commit: Some(commit.to_string()), signed_with })
+        }
+        Author::User { name, groups: _ } => Some(Decided { by: name.to_string(), commit: None, signed_with: None }),
+        Author::Unknown(_) => None,
+    }
 }
 
 /// To the second, as Kubernetes writes times.

@@ -132,6 +132,9 @@ pub struct Operator {
     /// What this replica calls itself; by default the name of the host
     #[arg(long, value_name = "NAME", env = "PORTICO_IDENTITY")]
     pub identity: Option<String>,
+    /// A folder for copies of Git repositories whose authors count; by default one for temporary files
+    #[arg(long, value_name = "DIR", env = "PORTICO_COPIES", value_hint = ValueHint::DirPath)]
+    pub copies: Option<PathBuf>,
     /// Where traces are sent, by OTLP over gRPC; by default nowhere
     #[arg(long, value_name = "URL", env = "PORTICO_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,

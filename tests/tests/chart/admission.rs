@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use crate::site::{SYNC, application, approval, client, refusal, site};
 
 const REQUESTED_BY: &str = "portico.dev/requested-by";
+const DECIDED_BY: &str = "portico.dev/decided-by";
+const DECIDED_BY_GROUPS: &str = "portico.dev/decided-by-groups";
 
 fn dora() -> Client {
     client("dora@acme.example", &["shop-developers"])
@@ -41,6 +43,11 @@ fn merge(client: &Client, object: &DynamicObject, change: &Value) -> Result<Dyna
 
 fn by(object: &DynamicObject) -> &str {
     object.data["spec"]["by"].as_str().unwrap_or_default()
+}
+
+/// Whom the API server saw deciding.
+fn decider(object: &DynamicObject) -> &str {
+    object.annotations().get(DECIDED_BY).map_or("", String::as_str)
 }
 
 fn requester(object: &DynamicObject) -> &str {
@@ -176,4 +183,38 @@ fn nobody_grants_what_they_could_have_asked_for() {
     // Whoever may do everything could take any name.
     let admin = site().admin();
     assert_eq!(by(&apply(&admin, "orders", &approval(&unique("own"), "")).expect("an administrator may")), "admin");
+}
+
+#[test]
+fn whoever_decides_is_stamped_and_nobody_else_can_be() {
+    let name = unique("stamp");
+    let noted = |who: &str, groups: &str| {
+        approval(&name, "").replace(
+            &format!("{{name: {name}}}, spec"),
+            &format!("{{name: {name}, annotations: {{{DECIDED_BY}: '{who}', {DECIDED_BY_GROUPS}: '{groups}'}}}}, spec"),
+        )
+    };
+    // What is claimed is written over.
+    let made = apply(&olga(), "orders", &noted("otto@acme.example", "chiefs")).expect("she may");
+    assert_eq!(decider(&made), "olga@acme.example");
+    let groups: Vec<&str> = made.annotations()[DECIDED_BY_GROUPS].lines().collect();
+    assert!(groups.contains(&"orders-owners") && !groups.contains(&"chiefs"), "{groups:?}");
+    // Who says the same again has not decided, nor can anybody take the stamp away or put another in its place.
+    assert_eq!(decider(&apply(&otto(), "orders", &approval(&name, "")).expect("nothing changes")), "olga@acme.example");
+    for note in [json!(null), json!("otto@acme.example")] {
+        let change = json!({"metadata": {"annotations": {DECIDED_BY: note, DECIDED_BY_GROUPS: note}}});
+        for client in [otto(), sync()] {
+            let changed = merge(&client, &made, &change).expect("it comes back");
+            assert_eq!(decider(&changed), "olga@acme.example");
+            assert_eq!(changed.annotations()[DECIDED_BY_GROUPS], made.annotations()[DECIDED_BY_GROUPS]);
+        }
+    }
+    let more = json!({"spec": {"grant": {"scopes": ["orders:track"]}}});
+    assert_eq!(decider(&merge(&otto(), &made, &more).expect("he may")), "otto@acme.example");
+    // What Git decides has its author in Git: nobody is stamped, not even one whom the file names.
+    let less = json!({"metadata": {"annotations": {DECIDED_BY: "olga@acme.example", DECIDED_BY_GROUPS: "orders-owners"}},
+        "spec": {"by": "olga@acme.example", "grant": {"scopes": []}}});
+    let synced = merge(&sync(), &made, &less).expect("what Git says stands");
+    assert_eq!((decider(&synced), synced.annotations().get(DECIDED_BY_GROUPS)), ("", None));
+    assert_eq!(decider(&apply(&otto(), "orders", &approval(&name, "")).expect("nothing changes")), "");
 }

@@ -96,6 +96,9 @@ fn in_force(cluster: &Cluster) {
     wait::until("who asks is written down", || {
         cluster.try_apply(&developer, "shop", &application(&unique("probe"), "")).ok()?.pop()?.metadata.annotations
     });
+    wait::until("who decides is written down", || {
+        cluster.try_apply(&owner, "orders", &approval(&unique("probe"), "")).ok()?.pop()?.metadata.annotations
+    });
     let both = cluster.client_as("bo@acme.example", &["orders-owners", "shop-developers"]);
     wait::until("duties are separate", || cluster.try_apply(&both, "orders", &approval(&unique("probe"), "")).err());
 }

@@ -26,7 +26,8 @@ pub(crate) fn application(scene: Scene<'_>, name: &Name) -> Option<ApplicationVi
 
     if let Some(reference) = &spec.reference_id {
         let id = World::reference(reference);
-        let rank = |name: &Name| (scene.world.applications.get(name).and_then(|entry| entry.created), name.clone());
+        let rank =
+            |name: &Name| (scene.world.applications.get(name).and_then(|entry| entry.meta.created), name.clone());
         let mine = rank(name);
         if let Some(first) = scene.world.applications_by_reference.of(&id).filter(|other| rank(other) < mine).min() {
             refused = true;

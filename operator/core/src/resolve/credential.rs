@@ -167,7 +167,7 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             .map(|grant| &*grant.plan)
             .collect();
         let subject = subscriptions.first().filter(|_| spec.subscription.is_some()).unwrap_or(&application);
-        let rank = |name: &Name| (world.credentials.get(name).and_then(|entry| entry.created), name.clone());
+        let rank = |name: &Name| (world.credentials.get(name).and_then(|entry| entry.meta.created), name.clone());
         let older = siblings
             .of(subject)
             .filter(|other| in_environment(world, other, &environment) && rank(other) < rank(name))

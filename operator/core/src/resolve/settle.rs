@@ -19,7 +19,7 @@ pub(crate) struct Places {
 
 /// Who came first: those whose age nobody knows, then by age, then by name.
 fn seniority(world: &World, name: &Name) -> (Option<Timestamp>, Name) {
-    (world.subscriptions.get(name).and_then(|entry| entry.created), name.clone())
+    (world.subscriptions.get(name).and_then(|entry| entry.meta.created), name.clone())
 }
 
 /// Who gets the places of a plan that has a limited number of them.

@@ -82,7 +82,7 @@ fn holds(phase: Phase) -> bool {
 pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
     let entry = scene.world.subscriptions.get(name)?;
     let key = name.clone().of(Kind::Subscription);
-    let mut case = Case { scene, name, key, spec: &entry.spec, created: entry.created, problems: Vec::new() };
+    let mut case = Case { scene, name, key, spec: &entry.spec, created: entry.meta.created, problems: Vec::new() };
     Some(case.decide())
 }
 
@@ -93,7 +93,7 @@ fn time_is_over(plan: &PlanTerms, created: Option<Timestamp>) -> Option<Timestam
 
 /// When a subscription ends or ended: by its own word, or because its time on the plan that it is granted is over.
 pub(crate) fn ends_at(entry: &Entry<SubscriptionSpec>, granted: Option<&PlanTerms>) -> Option<Timestamp> {
-    let over = granted.and_then(|plan| time_is_over(plan, entry.created));
+    let over = granted.and_then(|plan| time_is_over(plan, entry.meta.created));
     sooner(entry.spec.cancel_at.map(|at| *at), over)
 }
 
@@ -183,7 +183,7 @@ impl<'a> Case<'a> {
             let (name, entry) = world.approvals.get_key_value(name)?;
             let own = name.namespace == requested.namespace;
             let stands = self.scene.views.approvals.get(name).is_some_and(|view| view.stands);
-            stands.then_some(((own, entry.created, name), &*entry.spec))
+            stands.then_some(((own, entry.meta.created, name), &*entry.spec))
         });
         let (mut granted, mut against) = (None, None);
         for (rank, spec) in standing {

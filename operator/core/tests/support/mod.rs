@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Batch, Change, Fact, Object, Spec};
+use portico_core::batch::{Author, Batch, Change, Fact, Object, Signature, Spec};
 use portico_core::delta::{Delta, Output, OutputKey};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::status::{Detail, Status};
@@ -55,7 +56,29 @@ pub fn object(value: &serde_yaml::Value) -> Object {
         Kind::Approval => Spec::Approval(Box::new(spec(body))),
         Kind::Credential => Spec::Credential(Box::new(spec(body))),
     };
-    Object { name: Name::new(namespace, name), generation: None, created, spec }
+    let author = author(&value["metadata"]["annotations"]);
+    Object { name: Name::new(namespace, name), generation: None, created, author, spec }
+}
+
+/// Who wrote it, as a front end would have found: the annotation `author`, with `signed` (a key, or why the signature is bad)
+/// and `portal`; or `user` with `groups`; or `unknown`.
+fn author(annotations: &serde_yaml::Value) -> Option<Arc<Author>> {
+    let text = |name: &str| annotations[name].as_str();
+    if let Some(mail) = text("author") {
+        let signature = match text("signed") {
+            None => Signature::None,
+            Some(key) if key.starts_with("ssh-") => Signature::Good(key.into()),
+            Some(why) => Signature::Bad(why.into()),
+        };
+        let portal = text("portal").map(|portal| Name::new("platform", portal));
+        let commit = "1234567890123456789012345678901234567890".into();
+        return Some(Arc::new(Author::Commit { mail: mail.into(), commit, signature, portal }));
+    }
+    if let Some(name) = text("user") {
+        let groups = text("groups").unwrap_or_default().split_whitespace().map(Arc::from).collect();
+        return Some(Arc::new(Author::User { name: name.into(), groups }));
+    }
+    text("unknown").map(|why| Arc::new(Author::Unknown(why.into())))
 }
 
 /// A core with a secret store that makes what is wished, and a gateway that confirms at once.

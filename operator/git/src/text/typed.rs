@@ -73,7 +73,13 @@ fn typed<S: DeserializeOwned>(kind: Kind, text: &str, json: bool, spec: fn(S) ->
     if !is_name(&name) || !is_namespace(namespace) {
         return Err(unfit("the name is not valid"));
     }
-    Ok(Object { name: Name::new(namespace, name), generation: None, created: None, spec: spec(envelope.spec) })
+    Ok(Object {
+        name: Name::new(namespace, name),
+        generation: None,
+        created: None,
+        author: None,
+        spec: spec(envelope.spec),
+    })
 }
 
 /// Why a text is not JSON.

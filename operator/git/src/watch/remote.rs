@@ -76,7 +76,7 @@ pub fn watch_remote(remote: Remote) -> Result<Watch, WatchError> {
     let mut following = Following { url: shown(&remote.url), remote, repository, last: None, trouble: None, signals };
     std::thread::spawn(move || {
         if let Ok(before) = following.repository.head(Some(FETCHED))
-            && !following.say(before)
+            && !following.say(before, false)
         {
             return;
         }
@@ -85,8 +85,8 @@ pub fn watch_remote(remote: Remote) -> Result<Watch, WatchError> {
             let wait = match following.fetch() {
                 Ok(commit) => {
                     pause = FIRST_PAUSE;
-                    following.trouble = None;
-                    if !following.say(commit) {
+                    let is_back = following.trouble.take().is_some();
+                    if !following.say(commit, is_back) {
                         return;
                     }
                     following.remote.interval
@@ -136,9 +136,9 @@ struct Following {
 }
 
 impl Following {
-    /// Says where the branch is, if that is new; `false` when nobody listens any more.
-    fn say(&mut self, commit: CommitId) -> bool {
-        if self.last == Some(commit) {
+    /// Says where the branch is, if that is new or could not be told for a while; `false` when nobody listens any more.
+    fn say(&mut self, commit: CommitId, is_back: bool) -> bool {
+        if self.last == Some(commit) && !is_back {
             return !self.signals.is_closed();
         }
         let rewritten = self.last.is_some_and(|before| !self.repository.follows(commit, before).unwrap_or(false));

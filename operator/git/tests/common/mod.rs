@@ -21,6 +21,8 @@ pub struct Repo {
     pub git: Git,
     pub files: BTreeMap<String, Blob>,
     pub head: Option<Oid>,
+    /// The mail address of whoever commits next.
+    pub author: String,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,7 +36,7 @@ impl Repo {
         let folder = tempfile::tempdir().expect("a folder");
         let git = Git::init_bare(folder.path()).expect("a repository");
         git.set_head("refs/heads/main").expect("a head");
-        Repo { folder, git, files: BTreeMap::new(), head: None }
+        Repo { folder, git, files: BTreeMap::new(), head: None, author: "ann@example.com".to_owned() }
     }
 
     pub fn path(&self) -> &Path {
@@ -66,9 +68,10 @@ impl Repo {
         let tree = self.tree();
         let tree = self.git.find_tree(tree).expect("a tree");
         let who = Signature::new("Ann", "ann@example.com", &Time::new(1_700_000_000, 60)).expect("a signature");
+        let author = Signature::new("Ann", &self.author, &who.when()).expect("a signature");
         let parents: Vec<_> = parents.iter().map(|id| self.git.find_commit(*id).expect("a parent")).collect();
         let parents: Vec<_> = parents.iter().collect();
-        let id = self.git.commit(None, &who, &who, message, &tree, &parents).expect("a commit");
+        let id = self.git.commit(None, &author, &who, message, &tree, &parents).expect("a commit");
         self.git.reference("refs/heads/main", id, true, "test").expect("a branch");
         self.head = Some(id);
         id.to_string().parse().expect("an id")
@@ -144,9 +147,17 @@ impl World {
 }
 
 fn said(object: &Object) -> String {
-    format!("{:?}", object.spec)
+    format!("{:?} {:?}", object.spec, object.author)
 }
 
 pub fn team(name: &str, title: &str) -> String {
     format!("apiVersion: portico.dev/v1alpha1\nkind: Team\nmetadata: {{name: {name}}}\nspec: {{title: {title}}}\n")
+}
+
+/// An approval with a grant of this plan.
+pub fn approval(name: &str, plan: &str) -> String {
+    format!(
+        "apiVersion: portico.dev/v1alpha1\nkind: Approval\nmetadata: {{name: {name}}}\n\
+         spec: {{subscription: {{name: s}}, decision: Granted, grant: {{plan: {{name: {plan}}}}}}}\n"
+    )
 }

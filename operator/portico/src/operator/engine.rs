@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Batch, Change, Document, Fact, Object, Spec};
+use portico_core::batch::{Author, Batch, Change, Document, Fact, Object, Spec};
 use portico_core::delta::{Delta, KeyWish, OutputKey, Put, Removal};
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_crds::PortalSpec;
 use portico_envoy::server::{self, Server};
 use portico_kube::Client;
 use portico_kube::outbox::{Outbox, Places};
@@ -23,6 +24,7 @@ use portico_kube::watch::{Seen, Source};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
+use super::authors::{Authors, News, remembered};
 use super::held::Held;
 use super::metrics::{Metrics, Outcome};
 use super::notes::Notes;
@@ -51,6 +53,10 @@ pub(super) struct Standing {
     pub(super) uid: Box<str>,
     generation: Option<i64>,
     pub(super) observed: Observed,
+    /// Who wrote it, as the API server saw.
+    author: Option<Arc<Author>>,
+    /// Who wrote in Git what it says, as its status had it when it was met.
+    remembered: Option<Arc<Author>>,
 }
 
 /// What the outside may know.
@@ -82,6 +88,8 @@ pub struct Engine {
     pub(super) fresh: HashMap<Name, Vec<Key>>,
     /// Generations and digests of the newest keys as statuses have them; asked when Secrets are seen for the first time.
     fingerprints: HashMap<Name, (i64, Box<str>)>,
+    /// Who wrote what in Git, where a Portal says that this counts.
+    authors: Authors,
     documents: HashMap<Name, Documents>,
     /// Which texts products refer to, by version.
     wanted_documents: HashMap<Name, Vec<(String, DocumentKey)>>,
@@ -123,6 +131,7 @@ pub struct Inputs {
     pub seen: mpsc::Receiver<Seen>,
     pub gateways: mpsc::UnboundedReceiver<server::Event>,
     pub done: mpsc::UnboundedReceiver<Done>,
+    pub authors: mpsc::UnboundedReceiver<News>,
     pub leader: watch::Receiver<bool>,
     pub stop: watch::Receiver<bool>,
 }
@@ -134,6 +143,7 @@ pub struct Parts {
     pub client: Client,
     pub sources: Vec<Source>,
     pub done: mpsc::UnboundedSender<Done>,
+    pub authors: Authors,
     pub notes: Notes,
     pub metrics: Metrics,
     pub health: watch::Sender<Health>,
@@ -142,7 +152,7 @@ pub struct Parts {
 impl Engine {
     /// An engine that has seen nothing yet.
     pub fn new(parts: Parts) -> Self {
-        let Parts { server, held, client, sources, done, notes, metrics, health } = parts;
+        let Parts { server, held, client, sources, done, authors, notes, metrics, health } = parts;
         Engine {
             core: Core::new(),
             server,
@@ -155,6 +165,7 @@ impl Engine {
             wishes: HashMap::new(),
             fresh: HashMap::new(),
             fingerprints: HashMap::new(),
+            authors,
             documents: HashMap::new(),
             wanted_documents: HashMap::new(),
             missing: sources.into_iter().collect(),
@@ -201,6 +212,7 @@ impl Engine {
                         self.written(done);
                     }
                 }
+                Some(news) = inputs.authors.recv() => self.learn(news),
                 Ok(()) = inputs.leader.changed() => {
                     let is_leader = *inputs.leader.borrow_and_update();
                     self.lead(is_leader);
@@ -305,6 +317,7 @@ impl Engine {
         match key.kind {
             Kind::Credential => _ = self.targets.remove(&key.name),
             Kind::ApiProduct => _ = self.wanted_documents.remove(&key.name),
+            Kind::Portal if self.authors.portal(&key.name, None, &self.held) => self.attribute_all(),
             _ => {}
         }
         self.changes.push(Change::Findings(key.clone(), Vec::new()));
@@ -313,7 +326,7 @@ impl Engine {
     }
 
     fn met(&mut self, met: Met) {
-        let Met { key, uid, generation, said, observed, fingerprint } = met;
+        let Met { key, uid, generation, said, observed, fingerprint, decided } = met;
         let standing = self.objects.get(&key);
         if standing.is_none_or(|standing| standing.generation != generation) {
             self.rush.one_more(Instant::now());
@@ -325,24 +338,77 @@ impl Engine {
         if self.leaving.contains(&key) && self.missing.is_empty() {
             self.settle();
         }
-        self.objects.insert(key.clone(), Standing { uid, generation, observed });
+        let author = said.as_ref().ok().and_then(|object| object.author.clone());
+        let remembered = decided.and_then(remembered);
+        self.objects.insert(key.clone(), Standing { uid, generation, observed, author, remembered });
         self.check.push(key.clone());
         if let Some(fingerprint) = fingerprint.filter(|_| !self.missing.is_empty()) {
             self.fingerprints.insert(key.name.clone(), fingerprint);
         }
         match said {
-            Ok(object) => {
+            Ok(mut object) => {
                 self.targeted(&object);
+                object.author = self.author(&object);
                 self.changes.push(Change::Put(object));
-                self.changes.push(Change::Findings(key, Vec::new()));
+                let findings = if key.kind == Kind::Portal { self.authors.findings(&key.name) } else { Vec::new() };
+                self.changes.push(Change::Findings(key, findings));
             }
             Err(findings) => self.changes.push(Change::Findings(key, findings)),
         }
     }
 
-    /// Notes what an object says about Secrets and `ConfigMaps`.
+    /// Who wrote what an object says, as far as anybody knows.
+    fn author(&self, object: &Object) -> Option<Arc<Author>> {
+        let key = object.key();
+        if !Authors::matters(key.kind) {
+            return None;
+        }
+        let standing = self.objects.get(&key)?;
+        // What was found before holds for as long as it says the same.
+        let known = self.core.object(&key).filter(|known| known.spec == object.spec).and_then(|known| known.author);
+        let known = known.filter(|author| matches!(**author, Author::Commit { .. }));
+        self.authors.of(object, standing.author.as_ref(), known.or_else(|| standing.remembered.clone()))
+    }
+
+    /// A repository has something to tell.
+    fn learn(&mut self, news: News) {
+        let portal = news.portal().clone();
+        let (keys, concerns_all) = self.authors.hear(news);
+        self.changes.push(Change::Findings(portal.clone().of(Kind::Portal), self.authors.findings(&portal)));
+        if concerns_all {
+            self.attribute_all();
+        } else {
+            self.attribute(keys);
+        }
+    }
+
+    /// Looks again who wrote all that it matters of.
+    fn attribute_all(&mut self) {
+        let keys: Vec<ObjectKey> = self.objects.keys().filter(|key| Authors::matters(key.kind)).cloned().collect();
+        self.attribute(keys);
+    }
+
+    /// Looks again who wrote what these objects say.
+    fn attribute(&mut self, keys: impl IntoIterator<Item = ObjectKey>) {
+        if !self.missing.is_empty() {
+            return;
+        }
+        // What was said and is not taken in yet comes first.
+        self.settle();
+        for key in keys {
+            let Some(mut object) = self.core.object(&key).filter(|_| self.objects.contains_key(&key)) else { continue };
+            let author = self.author(&object);
+            if author != object.author {
+                object.author = author;
+                self.changes.push(Change::Put(object));
+            }
+        }
+    }
+
+    /// Notes what an object says about Secrets, `ConfigMaps` and Git.
     fn targeted(&mut self, object: &Object) {
         match &object.spec {
+            Spec::Portal(spec) if self.authors.portal(&object.name, Some(spec), &self.held) => self.attribute_all(),
             Spec::Credential(spec) => {
                 let name = &object.name;
                 let before = match &spec.deliver_to {
@@ -407,6 +473,17 @@ impl Engine {
             self.facts.extend(self.held.take(&credential, key));
         }
         self.fingerprints = HashMap::new();
+        self.refresh_portals();
+        // Objects may have been met before the Portal that says who counts as their author.
+        let mut changes = std::mem::take(&mut self.changes);
+        for change in &mut changes {
+            if let Change::Put(object) = change
+                && Authors::matters(object.spec.kind())
+            {
+                object.author = self.author(object);
+            }
+        }
+        self.changes = changes;
         for product in self.wanted_documents.keys().cloned().collect::<Vec<_>>() {
             self.read_product(&product);
         }
@@ -455,9 +532,28 @@ impl Engine {
         self.outbox.want(task, Instant::now());
     }
 
-    fn refresh_certificates(&self) {
+    /// A Secret with certificates or credentials says something else.
+    fn refresh_certificates(&mut self) {
+        if self.missing.is_empty() {
+            self.settle();
+            self.refresh_portals();
+        }
         for key in self.objects.keys().filter(|key| key.kind == Kind::Environment) {
             self.server.refresh_certificates(&key.name);
+        }
+    }
+
+    /// Begins to follow repositories again whose credentials have changed.
+    fn refresh_portals(&mut self) {
+        let waiting = self.changes.iter().filter_map(|change| match change {
+            Change::Put(Object { name, spec: Spec::Portal(spec), .. }) => Some((name.clone(), spec.clone())),
+            _ => None,
+        });
+        let portals: Vec<(Name, Box<PortalSpec>)> = self.core.portals().chain(waiting).collect();
+        for (name, spec) in portals {
+            if self.authors.portal(&name, Some(&spec), &self.held) {
+                self.changes.push(Change::Findings(name.clone().of(Kind::Portal), self.authors.findings(&name)));
+            }
         }
     }
 

@@ -60,6 +60,17 @@ impl Held {
         write(&self.certificates).remove(secret).is_some()
     }
 
+    /// The text under a key of such a Secret, or the only one.
+    pub fn only(&self, secret: &Name, key: Option<&str>) -> Option<String> {
+        let known = read(&self.certificates);
+        let texts = known.get(secret)?;
+        match key {
+            Some(key) => texts.get(key).cloned(),
+            None if texts.len() == 1 => texts.values().next().cloned(),
+            None => None,
+        }
+    }
+
     fn text(&self, secret: &Name, key: &str) -> Option<String> {
         read(&self.certificates).get(secret)?.get(key).cloned()
     }

@@ -1,5 +1,6 @@
 //! `portico operator`: follow the objects of a cluster and enforce what they say.
 
+mod authors;
 mod engine;
 mod held;
 mod http;
@@ -27,6 +28,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 use crate::cli::Operator;
+use authors::Authors;
 use engine::{Engine, Health, Inputs, Parts};
 use held::Held;
 use metrics::Metrics;
@@ -87,9 +89,21 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     tokio::spawn(obey(stop));
     tracing::info!(%xds, %http, "working");
 
+    let copies = options.copies.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("portico-{identity}")));
+    let (wrote, authors) = mpsc::unbounded_channel();
     let notes = Notes::start(client.clone(), identity);
-    let engine = Engine::new(Parts { server, held, client, sources, done, notes, metrics, health });
-    let inputs = Inputs { seen, gateways, done: finished, leader: leader.clone(), stop: stopped };
+    let engine = Engine::new(Parts {
+        server,
+        held,
+        client,
+        sources,
+        done,
+        authors: Authors::new(copies, wrote),
+        notes,
+        metrics,
+        health,
+    });
+    let inputs = Inputs { seen, gateways, done: finished, authors, leader: leader.clone(), stop: stopped };
     engine.run(inputs).await;
     // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
     serving.abort();
