@@ -19,6 +19,7 @@ pub mod life;
 pub mod load;
 pub mod mutual;
 pub mod operator;
+pub mod otelcol;
 pub mod portico;
 pub mod ports;
 pub mod processes;

@@ -85,10 +85,8 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     serving.abort();
     drop(leader);
     let given_back = lease.await;
-    if let Some(traces) = traces
-        && let Err(error) = traces.shutdown()
-    {
-        tracing::warn!(%error, "the last traces are lost");
+    if let Some(traces) = traces {
+        traces::stop(&traces);
     }
     match given_back {
         Ok(Ok(_)) => Ok(()),
