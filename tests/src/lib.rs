@@ -11,6 +11,7 @@ pub mod argocd;
 pub mod bare;
 pub mod cluster;
 pub mod files;
+pub mod flux;
 pub mod gateway;
 pub mod generate;
 pub mod helm;
