@@ -98,7 +98,7 @@ pub struct Up {
 }
 
 const OPERATOR_HELP: &str = "\
-Every replica follows the cluster; the holder of the lease serves gateways and writes. The chart `charts/portico` installs
+Every replica follows the cluster; the holder of the lease serves gateways and writes. The chart `charts/portico` installs \
 it with the rights that it needs. Outside of a pod it takes the cluster of KUBECONFIG.";
 
 /// `portico operator`

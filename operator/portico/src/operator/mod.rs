@@ -21,7 +21,7 @@ use portico_envoy::translate::Options;
 use portico_kube::fence;
 use portico_kube::lease::{LeaseManager, LeaseManagerBuilder};
 use portico_kube::watch::{Scope, watch as watch_cluster};
-use portico_kube::{Client, MANAGER};
+use portico_kube::{Client, Config, MANAGER};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,10 +50,13 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
         options.identity.clone().or_else(host_name).context("this replica has no name: give one with --identity")?;
     let traces = options.otlp_endpoint.as_deref().map(|endpoint| traces::start(endpoint, &identity)).transpose()?;
     crate::log(options.log_format, "info", traces.as_ref());
-    let client = Client::try_default()
+    let config = Config::infer()
         .await
         .context("cannot find a cluster: neither a service account nor KUBECONFIG leads to one")?;
-    let version = client.apiserver_version().await.context("cannot reach the API server")?;
+    let address = config.cluster_url.clone();
+    let client = Client::try_from(config).with_context(|| format!("cannot speak to the API server at {address}"))?;
+    let version =
+        client.apiserver_version().await.with_context(|| format!("cannot reach the API server at {address}"))?;
     let namespace = options.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     tracing::info!(server = version.git_version, identity, namespace, "found the cluster");
 
