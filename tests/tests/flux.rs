@@ -60,7 +60,8 @@ fn release() -> String {
     let mut release = vec![helm::find(&objects, "Namespace", "portico-system").clone()];
     release.extend(helm::objects(&values.to_string()));
     release.retain(|object| !["Deployment", "PodDisruptionBudget"].iter().any(|kind| object["kind"] == *kind));
-    release.iter().map(|object| format!("---\n{}", serde_yaml::to_string(object).expect("YAML"))).collect()
+    let texts = release.iter().map(|object| serde_yaml::to_string(object).expect("an object is YAML"));
+    texts.collect::<Vec<_>>().join("---\n")
 }
 
 fn object(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Option<Value> {

@@ -132,7 +132,7 @@ pub struct Operator {
     /// What this replica calls itself; by default the name of the host
     #[arg(long, value_name = "NAME", env = "PORTICO_IDENTITY")]
     pub identity: Option<String>,
-    /// Where traces are sent, by OTLP over gRPC, for example http://collector:4317; by default nowhere
+    /// Where traces are sent, by OTLP over gRPC, for example `http://collector:4317`; by default nowhere
     #[arg(long, value_name = "URL", env = "PORTICO_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
     /// How log messages are written
