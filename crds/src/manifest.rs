@@ -1,9 +1,10 @@
 //! `CustomResourceDefinition` objects, as they are installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
 use kube::CustomResourceExt;
+use serde_json::json;
 use serde_yaml::{Number, Value};
 
 use crate::{ApiProduct, Application, Approval, Credential, Developer, Environment, Plan, Portal, Subscription, Team};
@@ -30,9 +31,23 @@ pub fn all() -> Vec<CustomResourceDefinition> {
     for version in definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions) {
         if let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) {
             tidy(schema);
+            unobserved(schema);
         }
     }
     definitions
+}
+
+/// Lets a status begin with a generation that no object has. To `kstatus`, which Flux and others go by, an object without a
+/// status is one that is done: what waits for it would not wait until Portico has looked at it.
+fn unobserved(schema: &mut JSONSchemaProps) {
+    const NONE: i8 = -1;
+    let properties = schema.properties.as_mut();
+    let Some(status) = properties.and_then(|properties| properties.get_mut("status")) else { return };
+    status.default = Some(JSON(json!({ "observedGeneration": NONE })));
+    let fields = status.properties.as_mut();
+    if let Some(observed) = fields.and_then(|fields| fields.get_mut("observedGeneration")) {
+        observed.minimum = Some(f64::from(NONE));
+    }
 }
 
 /// File names and YAML texts of all definitions. The same types give the same bytes.

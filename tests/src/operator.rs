@@ -1,6 +1,7 @@
 //! `portico operator`, built and started beside a real API server, and the files of a small desired state in namespaces of
 //! their own.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::{files, helm, ports, processes, wait};
 pub struct Setup {
     kubeconfig: PathBuf,
     arguments: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
     xds: SocketAddr,
     http: SocketAddr,
     folder: TempDir,
@@ -40,13 +42,27 @@ impl Setup {
     /// One that acts as whoever the kubeconfig names.
     pub fn new(kubeconfig: PathBuf) -> Setup {
         let folder = tempfile::Builder::new().prefix("portico-operator-").tempdir().expect("a temporary folder");
-        Setup { kubeconfig, arguments: Vec::new(), xds: ports::free_address(), http: ports::free_address(), folder }
+        Setup {
+            kubeconfig,
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            xds: ports::free_address(),
+            http: ports::free_address(),
+            folder,
+        }
     }
 
     /// With more on its command line.
     #[must_use]
     pub fn arguments<T: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = T>) -> Setup {
         self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// With another variable in its environment.
+    #[must_use]
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Setup {
+        self.environment.insert(name.to_owned(), value.into());
         self
     }
 
@@ -76,6 +92,7 @@ impl Setup {
             .args(["--xds", &self.xds.to_string(), "--http", &self.http.to_string()])
             .args(&self.arguments)
             .env("KUBECONFIG", &self.kubeconfig)
+            .envs(&self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

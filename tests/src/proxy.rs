@@ -92,6 +92,8 @@ struct State {
     frozen: bool,
     /// Watches that begin at a version from before are told that it is gone; so many times.
     gone: usize,
+    /// Lists that are never answered; so many times.
+    swallowed: usize,
     writes: Vec<Write>,
     tries: BTreeMap<String, usize>,
     last: Instant,
@@ -115,6 +117,7 @@ impl Proxy {
             cut: false,
             frozen: false,
             gone: 0,
+            swallowed: 0,
             writes: Vec::new(),
             tries: BTreeMap::new(),
             last: Instant::now(),
@@ -188,6 +191,16 @@ impl Proxy {
         self.shared.state().frozen = true;
         // What comes through watches would come otherwise.
         self.shared.break_all();
+    }
+
+    /// So many lists are never answered, and their connections stand.
+    pub fn swallow_lists(&self, count: usize) {
+        self.shared.state().swallowed = count;
+    }
+
+    /// How many lists are still to be swallowed.
+    pub fn to_swallow(&self) -> usize {
+        self.shared.state().swallowed
     }
 
     /// Breaks all watches; when they are begun again, so many are told that what they saw last is too long ago, so that they
@@ -268,6 +281,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
             format!("{}\n", json!({ "type": "ERROR", "object": status })).into_bytes(),
         )));
     }
+    let is_list = head.method == Method::GET && query.contains("limit=");
+    if is_list && shared.swallows() {
+        return std::future::pending().await;
+    }
     let mut forwarded = Request::builder().method(head.method).uri(head.uri);
     if let Some(headers) = forwarded.headers_mut() {
         *headers = end_to_end(&head.headers);
@@ -303,6 +320,13 @@ impl Shared {
         // What is under way at the same moment does not slip through.
         state.cut |= fault == Fault::Cut;
         if state.cut { Fault::Cut } else { fault }
+    }
+
+    fn swallows(&self) -> bool {
+        let mut state = self.state();
+        let swallows = state.swallowed > 0;
+        state.swallowed = state.swallowed.saturating_sub(1);
+        swallows
     }
 
     fn is_gone(&self) -> bool {

@@ -220,6 +220,27 @@ fn a_leader_without_a_connection_stops_to_lead() {
     }
 }
 
+#[test]
+fn a_list_that_is_never_answered_is_asked_for_again() {
+    let pictures = undisturbed();
+    let life = Life::new();
+    let mut seen = Keys::default();
+    life.proxy.swallow_lists(3);
+    let operator = life.operator();
+    operator.wait_ready();
+    assert_eq!(life.proxy.to_swallow(), 0, "no list was swallowed");
+    (STEPS[0].1)(&life);
+    life.wait("after the first lists", &pictures[0].0, &mut seen, || {});
+    // Again when everything has to be listed anew.
+    life.proxy.swallow_lists(3);
+    life.proxy.break_watches(1000);
+    portico_tests::wait::until("lists to be swallowed", || (life.proxy.to_swallow() == 0).then_some(()));
+    life.proxy.break_watches(0);
+    (STEPS[1].1)(&life);
+    life.wait("after other lists", &pictures[1].0, &mut seen, || {});
+    assert!(operator.output().contains("did not answer in time"), "nobody says why:\n{}", operator.output());
+}
+
 /// Some order out of all, the same for the same seed.
 fn shuffled<T: Clone>(items: &[T], mut seed: u64) -> Vec<T> {
     let mut items = items.to_vec();

@@ -46,6 +46,40 @@ fn applying_grants_and_deleting_denies() {
 }
 
 #[test]
+fn what_is_made_again_while_nobody_looks_gets_another_key() {
+    let tenancy = Tenancy::new();
+    tenancy.apply(&tenancy.grant("echo-basic"));
+    let setup = tenancy.operator("one");
+    let mut operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let probe = tenancy.key("watch", "probe");
+    let mut keys = vec![tenancy.key("shop", "web-basic")];
+    for text in [files::subscription("web-basic", "echo-basic"), files::application().to_owned()] {
+        let key = keys.last().expect("there is one").clone();
+        tenancy.wait_status(&key, 200);
+        assert!(operator.stop().success());
+        // The Credential stays, and with it the Secret.
+        tenancy.delete(&text);
+        tenancy.apply(&text);
+        assert_eq!(tenancy.key("shop", "web-basic"), key);
+        operator = setup.ready();
+        let another =
+            wait::until("another key", || Some(tenancy.key("shop", "web-basic")).filter(|other| *other != key));
+        tenancy.wait_status(&another, 200);
+        keys.push(another);
+    }
+    let last = keys.pop().expect("there is one");
+    assert!(keys.iter().all(|key| tenancy.status(key) == 401), "a revoked key never comes back");
+    // Nothing of it changes when nothing is made again.
+    assert!(operator.stop().success());
+    let _operator = setup.ready();
+    tenancy.wait_status(&last, 200);
+    assert_eq!((tenancy.key("shop", "web-basic"), tenancy.key("watch", "probe")), (last, probe));
+    let events = tenancy.events("shop");
+    assert!(!events.iter().any(|(reason, _)| reason == "SecretRestored"), "nothing was restored: {events:?}");
+}
+
+#[test]
 fn restarted_it_writes_nothing_that_stands_there() {
     let tenancy = Tenancy::new();
     tenancy.apply(&tenancy.grant("echo-basic"));

@@ -1,7 +1,7 @@
 //! Secrets with API keys, the one place in the cluster where keys stand, and Secrets with certificates.
 //!
 //! The newest key is in `api-key`; keys before it that are still good, in `api-key-<generation>`. Which generation is when
-//! made of is in an annotation. A Secret belongs to its Credential and goes with it.
+//! made of is in an annotation, and so is whom they were made for. A Secret belongs to its Credential and goes with it.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub const NEWEST: &str = "api-key";
 
 const CREDENTIAL: &str = "portico.dev/credential";
 const KEYS: &str = "portico.dev/keys";
+const FROM: &str = "portico.dev/from";
 
 /// A key and which one it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub struct Delivered {
     pub credential: Name,
     /// The `metadata.uid` of that credential.
     pub owner: Box<str>,
+    /// The uids of the Subscription and the Application that its keys were made for, if it says so.
+    pub from: Option<Box<str>>,
     /// Its `metadata.resourceVersion`, so that it is not written over when somebody else was quicker.
     pub version: Box<str>,
     /// The keys, oldest first. Those that do not read are left out.
@@ -86,8 +89,9 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         })
         .collect();
     let owner: Box<str> = owner.uid.as_str().into();
+    let from: Option<Box<str>> = secret.annotations().get(FROM).map(|from| from.as_str().into());
     let is_altered = {
-        let again = secret_of(&name, &credential, &owner, &keys);
+        let again = secret_of(&name, &credential, &owner, from.as_deref(), &keys);
         let same_data = again.data == secret.data;
         let same_notes = again
             .metadata
@@ -98,7 +102,7 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         !same_data || !same_notes
     };
     let version = secret.resource_version().unwrap_or_default().into();
-    Some(Delivered { name, credential, owner, version, keys, is_altered })
+    Some(Delivered { name, credential, owner, from, version, keys, is_altered })
 }
 
 /// The texts in a Secret with certificates or credentials for Git; `None` if it is not labelled as one.
@@ -112,7 +116,7 @@ pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)>
 }
 
 /// The Secret that holds these keys, oldest first.
-pub fn secret_of(name: &Name, credential: &Name, owner: &str, keys: &[Key]) -> Secret {
+pub fn secret_of(name: &Name, credential: &Name, owner: &str, from: Option<&str>, keys: &[Key]) -> Secret {
     let newest = keys.last().map(|key| key.generation);
     let data = keys.iter().map(|key| (place(key.generation, newest), ByteString(key.key.expose().as_bytes().to_vec())));
     let notes: Vec<Note> = keys.iter().map(|key| Note { generation: key.generation, made_at: key.at }).collect();
@@ -124,15 +128,17 @@ pub fn secret_of(name: &Name, credential: &Name, owner: &str, keys: &[Key]) -> S
         controller: Some(true),
         block_owner_deletion: None,
     };
+    let mut annotations = BTreeMap::from([
+        (CREDENTIAL.to_owned(), credential.name.to_string()),
+        (KEYS.to_owned(), serde_json::to_string(&notes).unwrap_or_default()),
+    ]);
+    annotations.extend(from.map(|from| (FROM.to_owned(), from.to_owned())));
     Secret {
         metadata: ObjectMeta {
             name: Some(name.name.to_string()),
             namespace: Some(name.namespace.to_string()),
             labels: Some(BTreeMap::from([(LABEL.to_owned(), LABEL_VALUE.to_owned())])),
-            annotations: Some(BTreeMap::from([
-                (CREDENTIAL.to_owned(), credential.name.to_string()),
-                (KEYS.to_owned(), serde_json::to_string(&notes).unwrap_or_default()),
-            ])),
+            annotations: Some(annotations),
             owner_references: Some(vec![owner]),
             ..ObjectMeta::default()
         },
@@ -161,7 +167,7 @@ mod tests {
     }
 
     fn made() -> Secret {
-        secret_of(&Name::new("shop", "web-key"), &Name::new("shop", "web"), "uid", &keys())
+        secret_of(&Name::new("shop", "web-key"), &Name::new("shop", "web"), "uid", Some("one two"), &keys())
     }
 
     #[test]
@@ -172,6 +178,7 @@ mod tests {
         let found = read(&secret).expect("it is ours");
         assert_eq!((found.keys, found.is_altered), (keys(), false));
         assert_eq!((found.credential, &*found.owner), (Name::new("shop", "web"), "uid"));
+        assert_eq!(found.from.as_deref(), Some("one two"));
     }
 
     #[test]

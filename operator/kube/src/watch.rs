@@ -3,22 +3,28 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::io;
+use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::client::Body;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
 use portico_core::key::{Kind, Name, ObjectKey};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::read::{self, Documents, Met};
 use crate::secret::{self, Delivered};
 
 /// How many objects the API server sends at once.
 const PAGE: u32 = 500;
+/// How long a page of a list may take.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How much may be told and not yet heard; more waits at the API server.
 const BUFFER: usize = 1024;
 
@@ -78,8 +84,30 @@ pub fn resource(kind: Kind) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind.as_str()))
 }
 
+/// A client that gives up a request that is not answered in time: a list has to come whole, a watch has to begin. What a watch
+/// has to tell comes whenever there is something.
+fn impatient(client: &Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let client = client.clone();
+    let service = tower::service_fn(move |request: http::Request<Body>| {
+        let client = client.clone();
+        async move {
+            let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+            let answer = async {
+                let (head, body) = client.send(request).await?.into_parts();
+                let body = if is_watch { body } else { Body::from(body.collect_bytes().await?) };
+                Ok::<_, tower::BoxError>(http::Response::from_parts(head, body))
+            };
+            let slow = |_| io::Error::new(io::ErrorKind::TimedOut, "the API server did not answer in time");
+            timeout(PATIENCE, answer).await.map_err(slow)?
+        }
+    });
+    Client::new(service, namespace)
+}
+
 /// Begins to follow everything; the sources are those that have to be [`Seen::Listed`] before the picture is whole.
 pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Source>) {
+    let client = &impatient(client);
     let (out, seen) = mpsc::channel(BUFFER);
     let mut sources = Vec::new();
     for namespace in places(&scope.namespaces) {

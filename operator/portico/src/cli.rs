@@ -98,7 +98,7 @@ pub struct Up {
 }
 
 const OPERATOR_HELP: &str = "\
-Every replica follows the cluster; the holder of the lease serves gateways and writes. The chart `charts/portico` installs
+Every replica follows the cluster; the holder of the lease serves gateways and writes. The chart `charts/portico` installs \
 it with the rights that it needs. Outside of a pod it takes the cluster of KUBECONFIG.";
 
 /// `portico operator`
@@ -135,7 +135,7 @@ pub struct Operator {
     /// A folder for copies of Git repositories whose authors count; by default one for temporary files
     #[arg(long, value_name = "DIR", env = "PORTICO_COPIES", value_hint = ValueHint::DirPath)]
     pub copies: Option<PathBuf>,
-    /// Where traces are sent, by OTLP over gRPC; by default nowhere
+    /// Where traces are sent, by OTLP over gRPC, for example `http://collector:4317`; by default nowhere
     #[arg(long, value_name = "URL", env = "PORTICO_OTLP_ENDPOINT")]
     pub otlp_endpoint: Option<String>,
     /// How log messages are written

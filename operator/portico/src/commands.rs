@@ -47,8 +47,11 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// Says on standard error what went wrong, from the outside in.
 pub fn complain(error: &anyhow::Error) {
     let mut text = format!("error: {error}\n");
-    for cause in error.chain().skip(1) {
-        text.push_str(&format!("  because: {cause}\n"));
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors tell their causes themselves.
+        if !text.contains(&cause) {
+            text.push_str(&format!("  because: {cause}\n"));
+        }
     }
     // Where nobody reads, there is nobody to tell.
     let _ = std::io::stderr().write_all(text.as_bytes());

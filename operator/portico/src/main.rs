@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
@@ -50,13 +51,15 @@ fn main() -> ExitCode {
 
 /// Begins to write log messages, and to send spans where there is somewhere to send them.
 fn log(format: LogFormat, level: &str, traces: Option<&SdkTracerProvider>) {
-    let filter = || EnvFilter::try_from_env("PORTICO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let filter = EnvFilter::try_from_env("PORTICO_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match format {
         LogFormat::Text => lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().boxed(),
     };
-    let traces =
-        traces.map(|traces| tracing_opentelemetry::layer().with_tracer(traces.tracer("portico")).with_filter(filter()));
-    tracing_subscriber::registry().with(lines.with_filter(filter())).with(traces).init();
+    // Whoever wants fewer lines has not asked for fewer spans.
+    let traces = traces.map(|traces| {
+        tracing_opentelemetry::layer().with_tracer(traces.tracer("portico")).with_filter(LevelFilter::INFO)
+    });
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces).init();
 }

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
 use super::authors::{Authors, News, remembered};
+use super::givers::Givers;
 use super::held::Held;
 use super::metrics::{Metrics, Outcome};
 use super::notes::Notes;
@@ -80,6 +81,7 @@ pub struct Engine {
     pub(super) objects: HashMap<ObjectKey, Standing>,
     /// Where keys are to be delivered to, if not to a Secret of the credential's name.
     pub(super) targets: HashMap<Name, Box<str>>,
+    givers: Givers,
     /// Secrets that Portico made, as they stand.
     pub(super) secrets: Secrets,
     /// Which keys should exist.
@@ -161,6 +163,7 @@ impl Engine {
             outbox: Outbox::default(),
             objects: HashMap::new(),
             targets: HashMap::new(),
+            givers: Givers::default(),
             secrets: Secrets::default(),
             wishes: HashMap::new(),
             fresh: HashMap::new(),
@@ -278,7 +281,12 @@ impl Engine {
             Seen::Secret(delivered) => self.delivered(&delivered),
             Seen::SecretGone(name) => {
                 if let Some(gone) = self.secrets.remove(&name) {
-                    self.repair(&gone.credential, "was deleted");
+                    if self.belongs(&gone) {
+                        self.repair(&gone.credential, "was deleted");
+                    } else {
+                        // It went with what it was made for.
+                        self.outbox.want(Task::Secret(gone.credential), Instant::now());
+                    }
                 } else if self.held.certificates_gone(&name) {
                     self.refresh_certificates();
                 }
@@ -314,6 +322,7 @@ impl Engine {
     fn gone(&mut self, key: ObjectKey) {
         self.rush.one_more(Instant::now());
         self.objects.remove(&key);
+        self.givers.gone(&key);
         match key.kind {
             Kind::Credential => _ = self.targets.remove(&key.name),
             Kind::ApiProduct => _ = self.wanted_documents.remove(&key.name),
@@ -347,6 +356,7 @@ impl Engine {
         }
         match said {
             Ok(mut object) => {
+                self.givers.met(&object);
                 self.targeted(&object);
                 object.author = self.author(&object);
                 self.changes.push(Change::Put(object));
@@ -463,7 +473,7 @@ impl Engine {
                 });
                 let fits = fits && self.belongs(delivered);
                 if !fits {
-                    tracing::warn!(secret = %delivered.name, "not the key that its credential's status speaks of; it is made anew");
+                    tracing::warn!(secret = %delivered.name, "not the key of what stands there now; it is made anew");
                 }
                 fits
             })
@@ -515,10 +525,17 @@ impl Engine {
         }
     }
 
-    /// Whether a Secret is that of the credential that stands there, and not of one before it with the same name.
+    /// Whether a Secret is that of the credential that stands there, for the subscription and the application that stand
+    /// there, and not for ones before them with the same names.
     fn belongs(&self, delivered: &Delivered) -> bool {
         let standing = self.objects.get(&delivered.credential.clone().of(Kind::Credential));
-        standing.is_some_and(|standing| standing.uid == delivered.owner)
+        let from = delivered.from.as_deref().zip(self.from(&delivered.credential));
+        standing.is_some_and(|standing| standing.uid == delivered.owner) && from.is_none_or(|(then, now)| then == now)
+    }
+
+    /// Whom the keys of a credential are from.
+    pub(super) fn from(&self, credential: &Name) -> Option<String> {
+        self.givers.of(credential, |key| self.objects.get(key).map(|standing| &*standing.uid))
     }
 
     fn repair(&mut self, credential: &Name, what: &str) {

@@ -2,6 +2,7 @@
 
 mod authors;
 mod engine;
+mod givers;
 mod held;
 mod http;
 mod metrics;
@@ -19,9 +20,9 @@ use std::time::Duration;
 use anyhow::Context;
 use portico_envoy::server::{Server, Tls};
 use portico_envoy::translate::Options;
-use portico_kube::Client;
 use portico_kube::lease::{self, Terms};
 use portico_kube::watch::{Scope, watch as watch_cluster};
+use portico_kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,10 +52,13 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
         options.identity.clone().or_else(host_name).context("this replica has no name: give one with --identity")?;
     let traces = options.otlp_endpoint.as_deref().map(|endpoint| traces::start(endpoint, &identity)).transpose()?;
     crate::log(options.log_format, "info", traces.as_ref());
-    let client = Client::try_default()
+    let config = Config::infer()
         .await
         .context("cannot find a cluster: neither a service account nor KUBECONFIG leads to one")?;
-    let version = client.apiserver_version().await.context("cannot reach the API server")?;
+    let address = config.cluster_url.clone();
+    let client = Client::try_from(config).with_context(|| format!("cannot speak to the API server at {address}"))?;
+    let version =
+        client.apiserver_version().await.with_context(|| format!("cannot reach the API server at {address}"))?;
     let namespace = options.lease_namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     tracing::info!(server = version.git_version, identity, namespace, "found the cluster");
 
@@ -109,10 +113,8 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     serving.abort();
     drop(leader);
     let given_back = lease.await;
-    if let Some(traces) = traces
-        && let Err(error) = traces.shutdown()
-    {
-        tracing::warn!(%error, "the last traces are lost");
+    if let Some(traces) = traces {
+        traces::stop(&traces);
     }
     match given_back {
         Ok(Ok(())) => Ok(()),

@@ -95,7 +95,7 @@ impl Engine {
 
     /// Whether a Secret holds exactly what it should, under the name that it should have.
     pub(super) fn is_right(&self, delivered: &Delivered) -> bool {
-        let Delivered { name, credential, owner, version: _, keys, is_altered } = delivered;
+        let Delivered { name, credential, owner, from: _, version: _, keys, is_altered } = delivered;
         let object = credential.clone().of(Kind::Credential);
         let Some(standing) = self.objects.get(&object) else { return false };
         !is_altered
@@ -135,7 +135,8 @@ impl Engine {
                 self.secrets.get(&target).filter(|known| known.credential == *credential && known.owner == owner);
             if !known.is_some_and(|known| self.is_right(known)) && !keys.is_empty() {
                 let version = known.map(|known| known.version.clone());
-                to_write = Some((secret_of(&target, credential, &owner, &keys), version));
+                let from = self.from(credential);
+                to_write = Some((secret_of(&target, credential, &owner, from.as_deref(), &keys), version));
             }
         }
         let is_wanted = self.wishes.contains_key(credential);
