@@ -64,6 +64,18 @@ fn release() -> String {
     texts.collect::<Vec<_>>().join("---\n")
 }
 
+/// What the example's page says of open requests.
+fn open_requests_are_enough() -> Vec<Value> {
+    let page = read("flux/README.md");
+    let (_, text) = page.split_once("  ```yaml\n  spec:\n    wait: true\n").expect("the page says it");
+    let (text, _) = text.split_once("```").expect("it ends");
+    let said: Value = serde_yaml::from_str(text).expect("it is YAML");
+    let subscription = said["healthCheckExprs"][0].clone();
+    let mut credential = subscription.clone();
+    credential["kind"] = json!("Credential");
+    vec![subscription, credential]
+}
+
 fn object(cluster: &Cluster, kind: &str, namespace: &str, name: &str) -> Option<Value> {
     let kind = GroupVersionKind::gvk(portico_crds::GROUP, portico_crds::VERSION, kind);
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.admin(), namespace, &ApiResource::from_gvk(&kind));
@@ -168,9 +180,16 @@ fn the_example_comes_in_order_grants_and_revokes() {
         approval.replace("namespace: shop", "namespace: analytics"),
     );
     repo.replace(ACME, "resources:\n", "resources:\n  - products/orders/approvals/reports.yaml\n");
-    repo.commit("reports: approved");
+    let approved = repo.commit("reports: approved");
     archive.push(&cluster, SOURCE, &repo);
     flux.wait_ready("acme", &repo.head());
+    // Or none waits, where Flux is told that an open request is enough.
+    flux.patch("acme", &json!({ "spec": { "healthCheckExprs": open_requests_are_enough() } }));
+    repo.revert(&approved);
+    archive.push(&cluster, SOURCE, &repo);
+    flux.wait_ready("acme", &repo.head());
+    let open = object(&cluster, "Subscription", "analytics", "reports-orders").expect("it is there");
+    assert_eq!(open["status"]["phase"], "Pending", "{}", open["status"]);
 
     // What will not become ready by itself is told at once.
     let subscription = format!("examples/acme/{}", GRANT[0].replace("payments", "weather"));

@@ -2,5 +2,6 @@
 
 mod examples;
 mod manifests;
+mod reference;
 mod rules;
 mod types;

@@ -119,14 +119,23 @@ fn either(target: &Target, path: &str, cold: impl FnOnce(&Tree) -> anyhow::Resul
     }
 }
 
+const NOT_RUNNING: &str = "not running: this is the folder as it would be enforced\n";
+
 fn explain(options: &Explain) -> anyhow::Result<()> {
     let key = object(&options.object)?;
     let path = format!("/explain?name={}", encoded(&options.object));
-    let answer = either(&options.target, &path, |tree| answer::explain(&tree.core, &tree.reader, &key))?;
+    let answer = either(&options.target, &path, |tree| {
+        let mut answer = answer::explain(&tree.core, &tree.reader, &key)?;
+        answer["running"] = false.into();
+        Ok(answer)
+    })?;
     if options.target.json {
         return print(&format!("{answer:#}\n"));
     }
     let mut text = String::new();
+    if answer["running"] == false {
+        text.push_str(NOT_RUNNING);
+    }
     for step in array(&answer["steps"]) {
         let mark = if step["passes"] == true { "ok " } else { "no " };
         text.push_str(&format!("{mark} {}\n", step["text"].as_str().unwrap_or_default()));
@@ -158,7 +167,7 @@ fn status(options: &Status) -> anyhow::Result<()> {
     let mut text = String::new();
     match answer["commit"].as_str() {
         Some(commit) => text.push_str(&format!("commit {commit}\n")),
-        None => text.push_str("not running: this is the folder as it would be enforced\n"),
+        None => text.push_str(NOT_RUNNING),
     }
     if let Some(refused) = answer["refused"].as_object() {
         let why = refused.get("why").and_then(Value::as_str).unwrap_or_default();
