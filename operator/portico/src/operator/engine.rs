@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Author, Batch, Change, Document, Fact, Object, Spec};
+use portico_core::batch::{Author, Batch, Change, Fact, Object, Spec};
 use portico_core::delta::{Delta, KeyWish, OutputKey, Put, Removal};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_crds::PortalSpec;
 use portico_envoy::server::{self, Server};
 use portico_kube::Client;
 use portico_kube::outbox::{Outbox, Places};
-use portico_kube::read::{Documents, Met};
+use portico_kube::read::Met;
 use portico_kube::secret::{Delivered, Key};
 use portico_kube::status::Observed;
 use portico_kube::watch::{Seen, Source};
@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
 use super::authors::{Authors, News, remembered};
+use super::documents::Documents;
 use super::givers::Givers;
 use super::held::Held;
 use super::metrics::{Metrics, Outcome};
@@ -92,9 +93,7 @@ pub struct Engine {
     fingerprints: HashMap<Name, (i64, Box<str>)>,
     /// Who wrote what in Git, where a Portal says that this counts.
     authors: Authors,
-    documents: HashMap<Name, Documents>,
-    /// Which texts products refer to, by version.
-    wanted_documents: HashMap<Name, Vec<(String, DocumentKey)>>,
+    documents: Documents,
     /// Sources that were not listed yet.
     missing: HashSet<Source>,
     changes: Vec<Change>,
@@ -117,15 +116,6 @@ pub struct Engine {
     health: watch::Sender<Health>,
     /// Revocations that gateways have not confirmed: environment, serial, since when.
     revocations: Vec<(Name, u64, Instant)>,
-}
-
-/// Where a product says that a version's document is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum DocumentKey {
-    /// In this `ConfigMap`, under this key.
-    Named(Name, String),
-    /// In any `ConfigMap` of the product, under this key.
-    OfProduct(String),
 }
 
 /// What the engine listens to.
@@ -169,8 +159,7 @@ impl Engine {
             fresh: HashMap::new(),
             fingerprints: HashMap::new(),
             authors,
-            documents: HashMap::new(),
-            wanted_documents: HashMap::new(),
+            documents: Documents::default(),
             missing: sources.into_iter().collect(),
             changes: Vec::new(),
             leaving: HashSet::new(),
@@ -297,14 +286,12 @@ impl Engine {
                 }
             }
             Seen::Documents(documents) => {
-                let product = documents.product.clone();
-                let name = documents.name.clone();
-                self.documents.insert(name.clone(), documents);
-                self.read_documents(&name, product.as_deref());
+                let concerned = self.documents.found(&documents.name.clone(), Some(documents));
+                self.read_documents(concerned);
             }
             Seen::DocumentsGone(name) => {
-                let product = self.documents.remove(&name).and_then(|documents| documents.product);
-                self.read_documents(&name, product.as_deref());
+                let concerned = self.documents.found(&name, None);
+                self.read_documents(concerned);
             }
             Seen::Listed(source) => {
                 self.health.send_modify(|health| _ = health.failing.remove(&source));
@@ -325,7 +312,7 @@ impl Engine {
         self.givers.gone(&key);
         match key.kind {
             Kind::Credential => _ = self.targets.remove(&key.name),
-            Kind::ApiProduct => _ = self.wanted_documents.remove(&key.name),
+            Kind::ApiProduct => _ = self.documents.product_gone(&key.name),
             Kind::Portal if self.authors.portal(&key.name, None, &self.held) => self.attribute_all(),
             _ => {}
         }
@@ -430,26 +417,9 @@ impl Engine {
                 }
             }
             Spec::ApiProduct(spec) => {
-                let wanted = spec.versions.iter().filter_map(|version| {
-                    let source = version.openapi.as_ref()?;
-                    let key = match (&source.config_map, &source.path) {
-                        (Some(map), _) => DocumentKey::Named(
-                            Name::new(object.name.namespace.clone(), map.name.as_str()),
-                            map.key.clone(),
-                        ),
-                        (None, Some(path)) => DocumentKey::OfProduct(file_name(path).to_owned()),
-                        (None, None) => return None,
-                    };
-                    Some((version.name.clone(), key))
-                });
-                let wanted: Vec<_> = wanted.collect();
-                let before = self.wanted_documents.insert(object.name.clone(), wanted.clone()).unwrap_or_default();
-                for (version, _) in before.iter().filter(|(version, _)| !wanted.iter().any(|(now, _)| now == version)) {
-                    let (product, version) = (object.name.clone(), version.clone());
-                    self.changes.push(Change::Document { product, version, document: None });
-                }
-                if before != wanted && self.missing.is_empty() {
-                    self.read_product(&object.name);
+                if let Some(forgotten) = self.documents.product(&object.name, spec) {
+                    self.changes.extend(forgotten);
+                    self.read_documents([object.name.clone()]);
                 }
             }
             _ => {}
@@ -494,9 +464,7 @@ impl Engine {
             }
         }
         self.changes = changes;
-        for product in self.wanted_documents.keys().cloned().collect::<Vec<_>>() {
-            self.read_product(&product);
-        }
+        self.read_documents(self.documents.products());
         self.health.send_modify(|health| health.synced = true);
     }
 
@@ -574,47 +542,10 @@ impl Engine {
         }
     }
 
-    /// A `ConfigMap` says something else.
-    fn read_documents(&mut self, map: &Name, product: Option<&str>) {
-        if !self.missing.is_empty() {
-            return;
-        }
-        let concerned = self.wanted_documents.iter().filter(|(name, wanted)| {
-            name.namespace == map.namespace
-                && wanted.iter().any(|(_, key)| match key {
-                    DocumentKey::Named(named, _) => named == map,
-                    DocumentKey::OfProduct(_) => product == Some(&*name.name),
-                })
-        });
-        for product in concerned.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            self.read_product(&product);
-        }
-    }
-
-    fn read_product(&mut self, product: &Name) {
-        for (version, key) in self.wanted_documents.get(product).cloned().unwrap_or_default() {
-            let label = portico_kube::read::PRODUCT_LABEL;
-            let find = |documents: &Documents, key: &str| {
-                documents.texts.iter().find(|(known, _)| known == key).map(|(_, text)| text.clone())
-            };
-            let (text, why) = match &key {
-                DocumentKey::Named(map, key) => (
-                    self.documents.get(map).and_then(|documents| find(documents, key)),
-                    format!("there is no ConfigMap `{}` with the label `{label}` and the key `{key}`", map.name),
-                ),
-                DocumentKey::OfProduct(key) => (
-                    self.documents
-                        .values()
-                        .filter(|documents| {
-                            documents.name.namespace == product.namespace
-                                && documents.product.as_deref() == Some(&*product.name)
-                        })
-                        .find_map(|documents| find(documents, key)),
-                    format!("there is no ConfigMap with the label `{label}: {}` and the key `{key}`", product.name),
-                ),
-            };
-            let document = Document::new(text.map(Into::into).ok_or(why));
-            self.changes.push(Change::Document { product: product.clone(), version, document: Some(document) });
+    /// Reads the documents of products anew, once all that there is was listed.
+    fn read_documents(&mut self, products: impl IntoIterator<Item = Name>) {
+        if self.missing.is_empty() {
+            self.changes.extend(products.into_iter().flat_map(|product| self.documents.read(&product)));
         }
     }
 
@@ -768,8 +699,4 @@ impl Engine {
     pub(super) fn report(&mut self, facts: impl IntoIterator<Item = Fact>) {
         self.facts.extend(facts);
     }
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
 }

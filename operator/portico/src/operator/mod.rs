@@ -1,6 +1,7 @@
 //! `portico operator`: follow the objects of a cluster and enforce what they say.
 
 mod authors;
+mod documents;
 mod engine;
 mod givers;
 mod held;

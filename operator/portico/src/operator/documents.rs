@@ -1,0 +1,116 @@
+//! OpenAPI documents in `ConfigMaps`, and which products refer to them.
+
+use std::collections::HashMap;
+
+use portico_core::batch::{Change, Document};
+use portico_core::key::Name;
+use portico_crds::ApiProductSpec;
+use portico_kube::read::{Documents as Found, PRODUCT_LABEL};
+
+/// What there is, and what is wanted.
+#[derive(Debug, Default)]
+pub struct Documents {
+    found: HashMap<Name, Found>,
+    /// Which texts products refer to, by version.
+    wanted: HashMap<Name, Vec<(String, Place)>>,
+}
+
+/// Where a product says that a version's document is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    /// In this `ConfigMap`, under this key.
+    Named(Name, String),
+    /// In any `ConfigMap` of the product, under this key.
+    OfProduct(String),
+}
+
+impl Documents {
+    /// A `ConfigMap` says this now, or is gone. Answers the products that may read differently.
+    pub fn found(&mut self, name: &Name, now: Option<Found>) -> Vec<Name> {
+        let of = now.as_ref().and_then(|found| found.product.clone());
+        let before = match now {
+            Some(found) => self.found.insert(name.clone(), found),
+            None => self.found.remove(name),
+        };
+        let was_of = before.and_then(|found| found.product);
+        let concerned = self.wanted.iter().filter(|(product, wanted)| {
+            let is_of = |label: &Option<Box<str>>| label.as_deref() == Some(&*product.name);
+            product.namespace == name.namespace
+                && wanted.iter().any(|(_, place)| match place {
+                    Place::Named(named, _) => named == name,
+                    Place::OfProduct(_) => is_of(&of) || is_of(&was_of),
+                })
+        });
+        concerned.map(|(product, _)| product.clone()).collect()
+    }
+
+    /// A product says this now. Answers what to forget; `None` if it refers to what it referred to.
+    pub fn product(&mut self, name: &Name, spec: &ApiProductSpec) -> Option<Vec<Change>> {
+        let wanted = spec.versions.iter().filter_map(|version| {
+            let source = version.openapi.as_ref()?;
+            let place = match (&source.config_map, &source.path) {
+                (Some(map), _) => Place::Named(Name::new(name.namespace.clone(), map.name.as_str()), map.key.clone()),
+                (None, Some(path)) => Place::OfProduct(file_name(path).to_owned()),
+                (None, None) => return None,
+            };
+            Some((version.name.clone(), place))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        let before = self.wanted.get(name).map(Vec::as_slice).unwrap_or_default();
+        if before == wanted {
+            return None;
+        }
+        let forgotten = before.iter().filter(|(version, _)| !wanted.iter().any(|(now, _)| now == version));
+        let forgotten = forgotten.map(|(version, _)| change(name, version, None)).collect();
+        self.wanted.insert(name.clone(), wanted);
+        Some(forgotten)
+    }
+
+    /// A product is gone.
+    pub fn product_gone(&mut self, name: &Name) {
+        self.wanted.remove(name);
+    }
+
+    /// Products that refer to documents.
+    pub fn products(&self) -> Vec<Name> {
+        self.wanted.keys().cloned().collect()
+    }
+
+    /// The documents of a product as they stand, or why they cannot be had.
+    pub fn read(&self, product: &Name) -> Vec<Change> {
+        let wanted = self.wanted.get(product).into_iter().flatten();
+        wanted
+            .map(|(version, place)| change(product, version, Some(Document::new(self.text(product, place)))))
+            .collect()
+    }
+
+    fn text(&self, product: &Name, place: &Place) -> Result<std::sync::Arc<str>, String> {
+        let under = |found: &Found, key: &str| {
+            found.texts.iter().find(|(known, _)| known == key).map(|(_, text)| text.as_str().into())
+        };
+        match place {
+            Place::Named(map, key) => self.found.get(map).and_then(|found| under(found, key)).ok_or_else(|| {
+                format!("there is no ConfigMap `{}` with the label `{PRODUCT_LABEL}` and the key `{key}`", map.name)
+            }),
+            Place::OfProduct(key) => {
+                let theirs = self.found.values().filter(|found| {
+                    found.name.namespace == product.namespace && found.product.as_deref() == Some(&*product.name)
+                });
+                theirs.filter_map(|found| under(found, key)).next().ok_or_else(|| {
+                    format!(
+                        "there is no ConfigMap with the label `{PRODUCT_LABEL}: {}` and the key `{key}`",
+                        product.name
+                    )
+                })
+            }
+        }
+    }
+}
+
+fn change(product: &Name, version: &str, document: Option<Document>) -> Change {
+    Change::Document { product: product.clone(), version: version.to_owned(), document }
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
