@@ -93,10 +93,10 @@ impl Documents {
                 format!("there is no ConfigMap `{}` with the label `{PRODUCT_LABEL}` and the key `{key}`", map.name)
             }),
             Place::OfProduct(key) => {
-                let theirs = self.found.values().filter(|found| {
+                let mut theirs = self.found.values().filter(|found| {
                     found.name.namespace == product.namespace && found.product.as_deref() == Some(&*product.name)
                 });
-                theirs.filter_map(|found| under(found, key)).next().ok_or_else(|| {
+                theirs.find_map(|found| under(found, key)).ok_or_else(|| {
                     format!(
                         "there is no ConfigMap with the label `{PRODUCT_LABEL}: {}` and the key `{key}`",
                         product.name

@@ -312,7 +312,7 @@ impl Engine {
         self.givers.gone(&key);
         match key.kind {
             Kind::Credential => _ = self.targets.remove(&key.name),
-            Kind::ApiProduct => _ = self.documents.product_gone(&key.name),
+            Kind::ApiProduct => self.documents.product_gone(&key.name),
             Kind::Portal if self.authors.portal(&key.name, None, &self.held) => self.attribute_all(),
             _ => {}
         }
