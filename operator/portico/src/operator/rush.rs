@@ -46,7 +46,7 @@ mod tests {
             rush.one_more(now);
         }
         let over = rush.until(now).expect("now it is one");
-        assert_eq!(over, now + MOST - ALLOWED);
+        assert_eq!(over + ALLOWED, now + MOST);
         assert_eq!(rush.until(over), None);
     }
 }
