@@ -9,7 +9,6 @@ mod view;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::part::{Folder, Part};
 use crate::cluster::{Cluster, block_on};
+use crate::scripts;
 use programs::{start_controller, start_redis, start_repo_server};
 
 pub use view::{Resource, View};
@@ -38,13 +38,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 ///
 /// When there are none and none can be had.
 pub fn binaries() -> &'static Path {
-    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
-    BINARIES.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/argocd");
-        let output = Command::new(script).output().expect("scripts/argocd starts");
-        assert!(output.status.success(), "no Argo CD: {}", String::from_utf8_lossy(&output.stderr));
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    scripts::path("argocd")
 }
 
 /// What an Application says besides where its files are and where they go.

@@ -14,11 +14,9 @@ pub(crate) mod part;
 mod programs;
 
 use std::collections::BTreeMap;
-use std::env;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -29,7 +27,7 @@ use kube::config::AuthInfo;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
-use crate::{ports, processes, wait};
+use crate::{ports, processes, scripts, wait};
 use identity::Identity;
 use part::{Folder, Part};
 use programs::{START, start_controllers, start_etcd, start_server};
@@ -43,13 +41,7 @@ pub use kstatus::kstatus;
 ///
 /// When there are none and none can be had.
 pub fn binaries() -> &'static Path {
-    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
-    BINARIES.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kubernetes");
-        let output = Command::new(script).output().expect("scripts/kubernetes starts");
-        assert!(output.status.success(), "no Kubernetes: {}", String::from_utf8_lossy(&output.stderr));
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    scripts::path("kubernetes")
 }
 
 /// A name that begins with `stem` and that no other call in this process returns.

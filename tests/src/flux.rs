@@ -6,9 +6,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,7 @@ use crate::cluster::part::{Folder, Part};
 use crate::cluster::{Cluster, block_on};
 use crate::helm;
 use crate::repo::Repo;
+use crate::scripts;
 
 /// Where it is, as everywhere.
 pub const NAMESPACE: &str = "flux-system";
@@ -41,13 +42,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 ///
 /// When there are none and none can be had.
 pub fn binaries() -> &'static Path {
-    static BINARIES: OnceLock<PathBuf> = OnceLock::new();
-    BINARIES.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/flux");
-        let output = Command::new(script).output().expect("scripts/flux starts");
-        assert!(output.status.success(), "no Flux: {}", String::from_utf8_lossy(&output.stderr));
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    scripts::path("flux")
 }
 
 /// A running kustomize-controller. It is gone when it is dropped, and when the process that started it ends.

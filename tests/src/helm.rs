@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 use std::{env, fs};
 
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::scripts;
 
 /// The Helm to test with: `PORTICO_HELM`, or what `scripts/helm` prints.
 ///
@@ -14,13 +15,7 @@ use serde_json::Value;
 ///
 /// When there is none and none can be had.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/helm");
-        let output = Command::new(script).output().expect("scripts/helm starts");
-        assert!(output.status.success(), "no Helm: {}", String::from_utf8_lossy(&output.stderr));
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    scripts::path("helm")
 }
 
 /// The folder of the chart.

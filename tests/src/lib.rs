@@ -27,5 +27,6 @@ pub mod processes;
 pub mod proxy;
 pub mod repo;
 pub mod scenario;
+pub mod scripts;
 pub mod upstream;
 pub mod wait;

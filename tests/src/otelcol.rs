@@ -3,14 +3,12 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 
 use crate::cluster::part::{Folder, Part};
 use crate::gateway::Identity;
-use crate::{ports, wait};
+use crate::{ports, scripts, wait};
 
 /// The Collector to test with: `PORTICO_OTELCOL`, or what `scripts/otelcol` prints.
 ///
@@ -18,13 +16,7 @@ use crate::{ports, wait};
 ///
 /// When there is none and none can be had.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/otelcol");
-        let output = Command::new(script).output().expect("scripts/otelcol starts");
-        assert!(output.status.success(), "no Collector: {}", String::from_utf8_lossy(&output.stderr));
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    scripts::path("otelcol")
 }
 
 /// A running Collector. It is gone when it is dropped, and when the process that started it ends.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::http::{self, Ask};
-use crate::{ports, processes, wait};
+use crate::{ports, processes, scripts, wait};
 
 /// The program, built from this tree in the profile of the test that asks. `PORTICO_BIN` names another one.
 ///
@@ -53,13 +53,7 @@ pub fn binary() -> &'static Path {
 ///
 /// When there is none and none can be had.
 pub fn envoy() -> &'static Path {
-    static ENVOY: OnceLock<PathBuf> = OnceLock::new();
-    ENVOY.get_or_init(|| {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/envoy");
-        let output = Command::new(script).output().expect("scripts/envoy starts");
-        assert!(output.status.success(), "no Envoy: {}", String::from_utf8_lossy(&output.stderr));
-        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-    })
+    scripts::path("envoy")
 }
 
 /// How to start Portico. It can be started again and again: on the same state folder and the same ports.
