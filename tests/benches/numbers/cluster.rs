@@ -73,12 +73,12 @@ pub(crate) fn run(subscriptions: usize) -> Measured {
     let last = tenancy.key("shop", &name(subscriptions - 1));
     tenancy.wait_status(&last, 200);
     let enforced = begun.elapsed();
-    step("writing statuses");
+    step(&format!("all enforced after {}, {:.2} of the raw rate", time(enforced), rate(subscriptions, enforced) / raw));
     wait::within(PATIENCE, || (operator.metric("portico_writes_waiting", &[]) < 0.5).then_some(()));
     let settled = begun.elapsed();
     let written = operator.metric("portico_writes_total", &[]);
 
-    step("starting again");
+    step(&format!("all statuses written after {}; starting again", time(settled)));
     operator.kill();
     let begun = Instant::now();
     let operator = setup.start();
