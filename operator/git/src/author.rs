@@ -83,10 +83,7 @@ impl Past<'_> {
                 let second = retried(|| self.repository.git.find_commit(parent.0)).map_err(failed)?.time().seconds();
                 let same = self.taken_over(commit, parent, &mut objects)?;
                 if !same.is_empty() {
-                    let open = open.entry(parent).or_default();
-                    for (file, keys) in same {
-                        open.entry(file).or_default().extend(keys);
-                    }
+                    join(open.entry(parent).or_default(), same);
                     next.push(Next { second, commit: parent });
                 }
             }
@@ -145,6 +142,16 @@ impl Past<'_> {
             }
         }
         Ok(same)
+    }
+}
+
+/// Puts the smaller one into the other: on the way through a long history there are many objects, and nothing to join them with.
+fn join(into: &mut Open, mut more: Open) {
+    if into.len() < more.len() {
+        std::mem::swap(into, &mut more);
+    }
+    for (file, keys) in more {
+        into.entry(file).or_default().extend(keys);
     }
 }
 

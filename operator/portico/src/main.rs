@@ -24,6 +24,11 @@ use tracing_subscriber::{EnvFilter, Layer};
 
 use cli::{Cli, Command, LogFormat};
 
+/// Many small objects live long, and what comes and goes between them should leave no holes; and the allocator of musl,
+/// which the container's program would have, takes one thread at a time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = match config::arguments(std::env::args_os(), &|name| std::env::var_os(name)) {
         Ok(arguments) => arguments,
