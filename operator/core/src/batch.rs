@@ -153,8 +153,12 @@ pub enum Fact {
         credential: Name,
         /// Which of its generations.
         generation: i64,
+        /// See [`crate::delta::KeyWish::asked`].
+        asked: i64,
         /// When.
         at: Timestamp,
+        /// When it ends, by the rule that held when it was made.
+        expires: Option<Timestamp>,
         /// A digest that identifies the key and does not give it away.
         fingerprint: Arc<str>,
     },

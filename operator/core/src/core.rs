@@ -195,10 +195,10 @@ impl Core {
 
     fn fact(&mut self, fact: Fact, pass: &mut Pass) {
         match fact {
-            Fact::KeyMade { credential, generation, at, fingerprint } => {
+            Fact::KeyMade { credential, generation, asked, at, expires, fingerprint } => {
                 let made = self.world.made.entry(credential.clone()).or_default();
                 made.retain(|made| made.generation != generation);
-                made.push(Made { generation, at, fingerprint });
+                made.push(Made { generation, asked, at, expires, fingerprint });
                 made.sort_by_key(|made| made.generation);
                 pass.mark(Stage::Credential, &credential);
                 pass.statuses.insert(credential.of(Kind::Credential));
@@ -614,7 +614,9 @@ impl Core {
         };
         if wanted != made {
             let makes = wanted.iter().any(|generation| !made.contains(generation));
-            pass.keys.push((makes, KeyWish { credential: name.clone(), generations: wanted }));
+            let asked = self.world.credentials.get(name).map_or(0, |entry| entry.spec.generation);
+            let lifetime = view.as_ref().and_then(|view| view.lifetime);
+            pass.keys.push((makes, KeyWish { credential: name.clone(), generations: wanted, asked, lifetime }));
         }
         if replace(&mut self.views.credentials, name, view) {
             pass.statuses.insert(name.clone().of(Kind::Credential));

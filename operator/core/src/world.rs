@@ -39,7 +39,10 @@ type Documents = BTreeMap<String, Read>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
     pub(crate) generation: i64,
+    /// The `spec.generation` that it was made for.
+    pub(crate) asked: i64,
     pub(crate) at: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
     pub(crate) fingerprint: Arc<str>,
 }
 

@@ -85,7 +85,7 @@ pub struct Engine {
     /// Secrets that Portico made, as they stand.
     pub(super) secrets: Secrets,
     /// Which keys should exist.
-    pub(super) wishes: HashMap<Name, Vec<i64>>,
+    pub(super) wishes: HashMap<Name, KeyWish>,
     /// Keys that were made and do not stand in a Secret yet. They are not used before.
     pub(super) fresh: HashMap<Name, Vec<Key>>,
     /// Generations and digests of the newest keys as statuses have them; asked when Secrets are seen for the first time.
@@ -509,7 +509,12 @@ impl Engine {
         }
         // Another replica made them; this one is to let them in as well.
         let belongs = self.belongs(delivered);
-        let wanted = self.wishes.get(&credential).filter(|_| belongs).map(Vec::as_slice).unwrap_or_default();
+        let wanted = self
+            .wishes
+            .get(&credential)
+            .filter(|_| belongs)
+            .map(|wish| wish.generations.as_slice())
+            .unwrap_or_default();
         let is_fresh = |key: &Key| self.fresh.get(&credential).is_some_and(|fresh| fresh.iter().any(|one| one == key));
         let new = delivered.keys.iter().filter(|key| wanted.contains(&key.generation) && !is_fresh(key)).cloned();
         for key in new.collect::<Vec<_>>() {
@@ -700,8 +705,10 @@ impl Engine {
     /// Keys that should exist, and those that should not. What should not is forgotten before anything is written.
     fn wish(&mut self, wishes: Vec<KeyWish>) {
         let now = Instant::now();
-        for KeyWish { credential, generations } in wishes {
-            self.facts.extend(self.held.retain(&credential, &generations));
+        for wish in wishes {
+            let KeyWish { credential, generations, asked: _, lifetime: _ } = &wish;
+            let credential = credential.clone();
+            self.facts.extend(self.held.retain(&credential, generations));
             if let Some(fresh) = self.fresh.get_mut(&credential) {
                 fresh.retain(|key| generations.contains(&key.generation));
             }
@@ -718,7 +725,7 @@ impl Engine {
             if generations.is_empty() {
                 self.wishes.remove(&credential);
             } else {
-                self.wishes.insert(credential.clone(), generations);
+                self.wishes.insert(credential.clone(), wish);
             }
             self.outbox.want(Task::Secret(credential), now);
         }

@@ -24,9 +24,9 @@ impl Held {
         if known.iter().any(|known| known.generation == key.generation) {
             return None;
         }
-        let Key { generation, at, key: secret } = &key;
+        let Key { generation, asked, at, expires, key: ref secret } = key;
         let (credential, fingerprint) = (credential.clone(), secret.fingerprint());
-        let fact = Fact::KeyMade { credential, generation: *generation, at: *at, fingerprint };
+        let fact = Fact::KeyMade { credential, generation, asked, at, expires, fingerprint };
         known.push(key);
         known.sort_by_key(|known| known.generation);
         Some(fact)

@@ -5,6 +5,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::status::Condition;
 use portico_kube::outbox;
 use portico_kube::secret::{Delivered, Key, secret_of};
 use portico_kube::status::{Observed, wanted};
@@ -14,6 +15,14 @@ use tracing::Instrument;
 use super::engine::Engine;
 use super::metrics::Outcome;
 use crate::up::chain;
+
+/// The reason of a credential that has to be rotated soon.
+const ENDS_SOON: &str = "ExpiresSoon";
+
+/// Whether those who look at an object should be told.
+fn is_news(ready: &Condition, before: Option<bool>) -> bool {
+    before != Some(ready.status) || ready.reason == ENDS_SOON
+}
 
 /// Something to write.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,10 +64,9 @@ impl Engine {
             self.outbox.want(Task::Status(key.clone()), until);
             return false;
         }
-        if let Some(ready) =
-            status.condition("Ready").filter(|ready| standing.observed.holds("Ready") != Some(ready.status))
+        if let Some(ready) = status.condition("Ready").filter(|ready| is_news(ready, standing.observed.holds("Ready")))
         {
-            let is_bad = status.condition("Stalled").is_some();
+            let is_bad = status.condition("Stalled").is_some() || ready.reason == ENDS_SOON;
             self.note(key, is_bad, ready.reason, &ready.message);
         }
         let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid.clone());
@@ -109,9 +117,14 @@ impl Engine {
         Name::new(credential.namespace.clone(), name)
     }
 
+    /// Generations that should have a key.
+    fn generations(&self, credential: &Name) -> &[i64] {
+        self.wishes.get(credential).map(|wish| wish.generations.as_slice()).unwrap_or_default()
+    }
+
     /// The keys that there are and should be, and those that were made and are not delivered yet.
     fn wanted_keys(&self, credential: &Name) -> Vec<Key> {
-        let generations = self.wishes.get(credential).map(Vec::as_slice).unwrap_or_default();
+        let generations = self.generations(credential);
         let fresh = self.fresh.get(credential).map(Vec::as_slice).unwrap_or_default();
         let mut keys: Vec<Key> = self.held.of(credential).into_iter().chain(fresh.iter().cloned()).collect();
         keys.retain(|key| generations.contains(&key.generation));
@@ -182,10 +195,10 @@ impl Engine {
 
     /// Makes the keys that are missing. They stay the same until they are delivered or no longer wanted.
     fn make_keys(&mut self, credential: &Name) {
-        let generations = self.wishes.get(credential).cloned().unwrap_or_default();
+        let Some(wish) = self.wishes.get(credential) else { return };
         let held = self.held.of(credential);
         let fresh = self.fresh.entry(credential.clone()).or_default();
-        for generation in generations {
+        for generation in wish.generations.iter().copied() {
             let is_there = |key: &Key| key.generation == generation;
             if held.iter().any(is_there) || fresh.iter().any(is_there) {
                 continue;
@@ -197,7 +210,8 @@ impl Engine {
             }
             // To the second, as it is written down.
             let at = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-            fresh.push(Key { generation, at, key: ApiKey::from_random(random) });
+            let (asked, expires) = (wish.asked, wish.expiry(at));
+            fresh.push(Key { generation, asked, at, expires, key: ApiKey::from_random(random) });
         }
         if fresh.is_empty() {
             self.fresh.remove(credential);
@@ -226,7 +240,7 @@ impl Engine {
         }
         let Some(delivered) = written else { return Outcome::Written };
         let fresh = self.fresh.remove(credential).unwrap_or_default();
-        let wanted = self.wishes.get(credential).cloned().unwrap_or_default();
+        let wanted = self.generations(credential).to_vec();
         let mut facts = Vec::new();
         for key in delivered.keys.iter().filter(|key| wanted.contains(&key.generation)) {
             if let Some(fact) = self.held.take(credential, key.clone()) {
