@@ -63,8 +63,7 @@ fn version<'a>(
 
 fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint) -> Option<Api> {
     let (version, own) = version(scene, spec, endpoint)?;
-    let deprecated =
-        own.into_iter().chain([&spec.lifecycle]).find(|lifecycle| lifecycle.stage == LifecycleStage::Deprecated);
+    let deprecated = own.into_iter().chain([&spec.lifecycle]).filter_map(deprecated).reduce(Deprecated::and);
     let operations = described(scene, name, version);
 
     let plans = scene.world.plans_of.of(name).filter_map(|plan| {
@@ -87,10 +86,16 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
         cors: endpoint.cors.clone(),
         plans: plans.collect(),
         guarded: guarded.collect(),
-        deprecated: deprecated.map(|lifecycle| Deprecated {
-            since: lifecycle.deprecated_at.map(|at| *at),
-            sunset: lifecycle.sunset_at.map(|at| *at),
-        }),
+        deprecated,
+    })
+}
+
+/// What callers are told of something that is deprecated.
+fn deprecated(lifecycle: &Lifecycle) -> Option<Deprecated> {
+    (lifecycle.stage == LifecycleStage::Deprecated).then(|| Deprecated {
+        since: lifecycle.deprecated_at.map(|at| *at),
+        sunset: lifecycle.sunset_at.map(|at| *at),
+        links: lifecycle.url.iter().cloned().collect(),
     })
 }
 
@@ -140,7 +145,8 @@ fn at_product(
             None => limits.push(compiled),
         }
     }
-    ApiPlan { plan: plan.clone(), only: only.map(|only| found(operations, &only.operations)), limits }
+    let only = only.map(|only| found(operations, &only.operations));
+    ApiPlan { plan: plan.clone(), only, limits, deprecated: deprecated(&spec.lifecycle) }
 }
 
 fn scope(limit: &LimitSpec, operations: Option<&Operations>) -> Option<Scope> {
