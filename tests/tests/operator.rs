@@ -389,3 +389,39 @@ fn only_gateways_with_a_certificate_learn_anything() {
     tenancy.delete(&files::bystander());
     tenancy.wait_status(&key, 401);
 }
+
+#[test]
+fn keys_rotate_and_end_by_themselves() {
+    let tenancy = Tenancy::new();
+    let rotates = "  rotateEvery: 6s\n  overlap: 3s\n  environment:";
+    tenancy.apply(&tenancy.grant("echo-basic").replace("  environment:", rotates));
+    // Another application: one has no two plans of a product.
+    let short = "credentials: { lifetime: 8s }\n  limits: [{ requests: 1000000,";
+    tenancy.apply(&files::small_plan().replace("limits: [{ requests: 5,", short));
+    let brief = format!("{}---\n{}", files::application(), tenancy.grant("echo-small"));
+    tenancy.apply(&brief.replace("web-basic", "brief").replace("name: web", "name: brief"));
+    let setup = tenancy.operator("one");
+    let operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+
+    let first = tenancy.key("shop", "web-basic");
+    let short = tenancy.key("shop", "brief");
+    let other = |keys: &[&str]| {
+        let key = tenancy.key("shop", "web-basic");
+        (!keys.contains(&key.as_str())).then_some(key)
+    };
+    let second = wait::until("the next key", || other(&[&first]));
+    tenancy.wait_status(&second, 200);
+    tenancy.wait_status(&first, 401);
+    tenancy.wait_status(&short, 401);
+    tenancy.wait_condition("Credential", "shop", "brief", "Ready", ("False", "Expired"));
+
+    assert!(operator.stop().success());
+    let _operator = setup.ready();
+    let third = wait::until("the key after a restart", || other(&[&first, &second]));
+    tenancy.wait_status(&third, 200);
+    tenancy.wait_status(&second, 401);
+    assert_eq!(tenancy.status(&first), 401);
+    // What has ended stays, and is not made again.
+    assert_eq!((tenancy.status(&short), tenancy.key("shop", "brief")), (401, short));
+}
