@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, LocalRef, NamespacedRef, Span, Timestamp};
+use crate::{Condition, LocalRef, NamespacedRef, SecretRef, Span, Timestamp};
 
 /// The wish for a key or an OAuth client. It never holds the key itself.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -101,6 +101,12 @@ pub struct CredentialSpec {
     #[schemars(range(min = 1))]
     #[x_kube(validation = Rule::new("self >= oldSelf").message("generation cannot go down; a revoked key never comes back"))]
     pub generation: i64,
+    /// The key that its clients use already, so that they can go on with it: 16 to 256 printable characters without spaces,
+    /// in a Secret of this namespace with the label `portico.dev/secret: import`. `portico up` is given it by `portico
+    /// credential import` instead. It is the key of `generation` 1, and is taken once: when it has been revoked or
+    /// replaced, it is never taken again, by no Credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Box<SecretRef>>,
     /// How long the old key stays good after a rotation, for example `24h`. `0s` ends it at once. Left out, as the plan
     /// has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -425,3 +425,51 @@ fn keys_rotate_and_end_by_themselves() {
     // What has ended stays, and is not made again.
     assert_eq!((tenancy.status(&short), tenancy.key("shop", "brief")), (401, short));
 }
+
+#[test]
+fn a_key_from_elsewhere_is_taken_once() {
+    let tenancy = Tenancy::new();
+    let secret = |key: &str| {
+        let labels = "labels: { portico.dev/secret: import }";
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: old-keys, namespace: shop, {labels} }}\nstringData: {{ web: '{key}' }}\n"
+        )
+    };
+    let old = "key-of-2019/Zx81#old";
+    tenancy.apply(&secret(old));
+    let grant = tenancy.grant("echo-basic").replace("  environment:", "  import: { name: old-keys }\n  environment:");
+    tenancy.apply(&grant);
+    let setup = tenancy.operator("one");
+    let operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    tenancy.wait_status(old, 200);
+    assert_eq!(tenancy.key("shop", "web-basic"), old);
+
+    // Another credential does not get it, and is not told whose it is.
+    let twice = files::credential("twice", "web-basic")
+        .replace("  environment:", "  import: { name: old-keys }\n  environment:");
+    tenancy.apply(&twice);
+    tenancy.wait_condition("Credential", "shop", "twice", "Ready", ("False", "Invalid"));
+    let (_, _, message) = tenancy.condition("Credential", "shop", "twice", "Ready");
+    assert!(message.contains("another credential") && !message.contains("web-basic"), "{message}");
+    tenancy.delete(&twice);
+    assert!(!operator.output().contains(old), "the log tells a key");
+    assert!(operator.stop().success());
+    let operator = setup.ready();
+    tenancy.wait_status(old, 200);
+
+    // The Secret that it came from is still there, and what is made again does not get it.
+    tenancy.delete(&grant);
+    tenancy.wait_status(old, 401);
+    tenancy.apply(&grant);
+    tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("False", "Invalid"));
+    assert!(operator.stop().success());
+    let _operator = setup.ready();
+    let probe = tenancy.key("watch", "probe");
+    tenancy.wait_status(&probe, 200);
+    assert_eq!(tenancy.status(old), 401, "a revoked key never comes back");
+    tenancy.apply(&secret("key-of-2020/Zx81#new"));
+    tenancy.wait_status("key-of-2020/Zx81#new", 200);
+    tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("True", "Ready"));
+    assert_eq!(tenancy.status(old), 401);
+}

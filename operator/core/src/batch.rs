@@ -162,6 +162,13 @@ pub enum Fact {
         /// A digest that identifies the key and does not give it away.
         fingerprint: Arc<str>,
     },
+    /// The key that a credential is to import was not taken.
+    NotImported {
+        /// The credential.
+        credential: Name,
+        /// Why.
+        why: Arc<str>,
+    },
     /// The keys of these generations of a credential are gone for good.
     KeysGone {
         /// The credential.

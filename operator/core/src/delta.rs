@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::Span;
+use portico_crds::{SecretRef, Span};
 
 use crate::batch::Fact;
 use crate::gateway::{Api, Client, Gateway};
@@ -92,13 +92,20 @@ pub struct KeyWish {
     pub asked: i64,
     /// How long those are good for.
     pub lifetime: Option<Span>,
+    /// Where the key of generation 1 comes from: it is not to be made.
+    pub import: Option<Box<SecretRef>>,
 }
 
 impl KeyWish {
     /// One for keys without an end, the newest of which was asked for as such.
     pub fn new(credential: Name, generations: Vec<i64>) -> Self {
         let asked = generations.last().copied().unwrap_or_default();
-        KeyWish { credential, generations, asked, lifetime: None }
+        KeyWish { credential, generations, asked, lifetime: None, import: None }
+    }
+
+    /// Where the key of a generation comes from, if it is not to be made.
+    pub fn imports(&self, generation: i64) -> Option<&SecretRef> {
+        self.import.as_deref().filter(|_| generation == 1)
     }
 
     /// When a key ends that is made now.

@@ -446,6 +446,9 @@ impl Core {
                 let view = self.views.credentials.get(name)?;
                 let why = match (&view.idle, view.hold) {
                     (Some((_, why)), _) => why,
+                    (None, Hold::Live) if entry.spec.import.is_some() && entry.spec.generation == 1 => {
+                        "waits for the key that it imports"
+                    }
                     (None, Hold::Live) => "its key is being made",
                     (None, Hold::Kept | Hold::Gone) => "it opens nothing",
                 };

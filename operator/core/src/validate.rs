@@ -330,6 +330,7 @@ impl Found {
             environment,
             title,
             generation,
+            import,
             overlap: _,
             rotate_every,
             expires_at: _,
@@ -346,6 +347,10 @@ impl Found {
         self.optional("spec.title", title.as_ref(), 1, 128);
         if *generation < 1 {
             self.say("spec.generation", "invalid-value", "it must be 1 or more");
+        }
+        if let Some(import) = import {
+            self.length("spec.import.name", &import.name, 1, 253);
+            self.optional("spec.import.key", import.key.as_ref(), 1, 253);
         }
         if *rotate_every == Some(Span::default()) {
             self.say("spec.rotateEvery", "invalid-value", "it must be longer than no time");

@@ -69,6 +69,8 @@ pub(crate) struct World {
     inline: Map<Name, Documents>,
     /// What the secret store has, oldest generation first.
     pub(crate) made: Map<Name, Vec<Made>>,
+    /// Why the key that a credential is to import was not taken.
+    pub(crate) not_imported: Map<Name, Arc<str>>,
 
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
@@ -169,7 +171,10 @@ impl World {
             Kind::Application => self.remove_from(|world| &mut world.applications, name),
             Kind::Subscription => self.remove_from(|world| &mut world.subscriptions, name),
             Kind::Approval => self.remove_from(|world| &mut world.approvals, name),
-            Kind::Credential => self.remove_from(|world| &mut world.credentials, name),
+            Kind::Credential => {
+                self.not_imported.remove(name);
+                self.remove_from(|world| &mut world.credentials, name)
+            }
         }
     }
 

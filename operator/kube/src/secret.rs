@@ -24,6 +24,14 @@ pub const LABEL_VALUE: &str = "api-key";
 pub const CERTIFICATE: &str = "certificate";
 /// The label's value on a Secret with the credentials of a Portal's Git repository.
 pub const GIT: &str = "git";
+/// The label's value on a Secret with keys that clients use already.
+pub const IMPORT: &str = "import";
+/// The label's value, and the name, of the Secret in which Portico remembers which keys were imported in a namespace: the
+/// digest of each with the uids of the Credential that took it and of what it was for, or that it was revoked. It outlives
+/// them, so that none is taken a second time.
+pub const IMPORTED: &str = "imported";
+/// See [`IMPORTED`].
+pub const IMPORTED_NAME: &str = "portico-imported";
 /// The key within the Secret under which the newest key stands.
 pub const NEWEST: &str = "api-key";
 
@@ -101,7 +109,7 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         .iter()
         .filter_map(|note| {
             let text = secret.data.as_ref()?.get(&place(note.generation, newest))?;
-            let key = std::str::from_utf8(&text.0).ok()?.parse().ok()?;
+            let key = ApiKey::stored(std::str::from_utf8(&text.0).ok()?)?;
             let Note { generation, asked, made_at, expires_at } = *note;
             Some(Key { generation, asked: asked.unwrap_or(generation), at: made_at, expires: expires_at, key })
         })
@@ -123,9 +131,9 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
     Some(Delivered { name, credential, owner, from, version, keys, is_altered })
 }
 
-/// The texts in a Secret with certificates or credentials for Git; `None` if it is not labelled as one.
+/// The texts in a Secret with certificates, credentials for Git or keys to import; `None` if it is not labelled as one.
 pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)> {
-    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE && value != GIT) {
+    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE && value != GIT && value != IMPORT) {
         return None;
     }
     let texts = secret.data.iter().flatten();

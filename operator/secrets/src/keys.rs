@@ -67,6 +67,20 @@ pub struct Revoked {
     pub at: Timestamp,
 }
 
+/// A key from elsewhere was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It was a key once, and is to be none any more.
+    #[error("this key was revoked, and a revoked key never comes back")]
+    Revoked,
+    /// It is one already. Whose, is nobody else's business.
+    #[error("another credential has the same key")]
+    Taken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store {
     /// Makes the store hold exactly one key for each of `generations` of the credential, and returns those that are new.
     ///
@@ -106,6 +120,32 @@ impl Store {
         }
         transaction.commit().map_err(&failed)?;
         Ok(made)
+    }
+
+    /// Takes in a key from elsewhere, as that of generation 1 of the credential that wishes for it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImportError`]; the store is then as it was.
+    pub fn import(&mut self, wish: &KeyWish, key: ApiKey, now: Timestamp) -> Result<Made, ImportError> {
+        let fingerprint = key.fingerprint();
+        if self.revoked(&fingerprint)?.is_some() {
+            return Err(ImportError::Revoked);
+        }
+        let failed = at(&self.path, "store keys");
+        let now = moment(now.as_microsecond());
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        let is_taken = transaction
+            .prepare_cached("SELECT 1 FROM keys WHERE fingerprint = ?1")
+            .and_then(|mut same| same.exists([&*fingerprint]))
+            .map_err(&failed)?;
+        if is_taken {
+            return Err(ImportError::Taken);
+        }
+        let mut made = Vec::new();
+        keep(&transaction, &self.seal, wish, 1, now, key, &mut made, &failed)?;
+        transaction.commit().map_err(&failed)?;
+        made.pop().ok_or(ImportError::Taken)
     }
 
     /// The keys of a credential, oldest generation first.
@@ -190,8 +230,7 @@ fn fulfil(
     made: &mut Vec<Made>,
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Result<(), StoreError> {
-    let KeyWish { credential, generations, asked, lifetime: _ } = wish;
-    let expires = wish.expiry(now);
+    let KeyWish { credential, generations, .. } = wish;
     let (namespace, name) = (&*credential.namespace, &*credential.name);
     let held = transaction
         .prepare_cached("SELECT generation FROM keys WHERE namespace = ?1 AND name = ?2")
@@ -212,29 +251,36 @@ fn fulfil(
             .and_then(|mut delete| delete.execute(row))
             .map_err(failed)?;
     }
-    for generation in wanted.difference(&held) {
+    for generation in wanted.difference(&held).filter(|generation| wish.imports(**generation).is_none()) {
         let key = fresh(transaction, failed)?;
-        let fingerprint = key.fingerprint();
-        let sealed =
-            seal.seal(Binding::Key(credential, *generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
-        transaction
-            .prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
-            .and_then(|mut insert| {
-                let until = expires.map(Timestamp::as_microsecond);
-                let row = (namespace, name, *generation, now.as_microsecond(), &*fingerprint, sealed, *asked, until);
-                insert.execute(row)
-            })
-            .map_err(failed)?;
-        made.push(Made {
-            credential: credential.clone(),
-            generation: *generation,
-            asked: *asked,
-            at: now,
-            expires,
-            fingerprint,
-            key,
-        });
+        keep(transaction, seal, wish, *generation, now, key, made, failed)?;
     }
+    Ok(())
+}
+
+/// Stores a key that is new.
+#[expect(clippy::too_many_arguments, reason = "a row and what it takes to write one")]
+fn keep(
+    transaction: &Transaction<'_>,
+    seal: &Seal,
+    wish: &KeyWish,
+    generation: i64,
+    now: Timestamp,
+    key: ApiKey,
+    made: &mut Vec<Made>,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let KeyWish { credential, asked, .. } = wish;
+    let (namespace, name) = (&*credential.namespace, &*credential.name);
+    let (expires, fingerprint) = (wish.expiry(now), key.fingerprint());
+    let sealed = seal.seal(Binding::Key(credential, generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
+    let until = expires.map(Timestamp::as_microsecond);
+    let row = (namespace, name, generation, now.as_microsecond(), &*fingerprint, sealed, *asked, until);
+    transaction
+        .prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .and_then(|mut insert| insert.execute(row))
+        .map_err(failed)?;
+    made.push(Made { credential: credential.clone(), generation, asked: *asked, at: now, expires, fingerprint, key });
     Ok(())
 }
 
@@ -267,7 +313,7 @@ fn opened(
     let fingerprint: Arc<str> = row.get(2).map_err(failed)?;
     let sealed = row.get_ref(3).and_then(|value| value.as_blob().map_err(rusqlite::Error::from)).map_err(failed)?;
     let text = seal.open(Binding::Key(&credential, generation), sealed);
-    let key = text.as_ref().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let key = text.as_ref().and_then(|text| ApiKey::stored(std::str::from_utf8(text).ok()?));
     match key {
         Some(key) => Ok(Made { credential, generation, asked, at, expires, fingerprint, key }),
         None => Err(StoreError::Sealed { credential, generation }),

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
+use portico_core::api_key::ApiKey;
 use portico_core::delta::KeyWish;
 use portico_core::key::{Kind, Name, ObjectKey};
-use portico_secrets::{DataKeyError, KeyLocation, Made, OpenError, Store, StoreError};
+use portico_secrets::{DataKeyError, ImportError, KeyLocation, Made, OpenError, Store, StoreError};
 use rusqlite::Connection;
 
 fn at(seconds: i64) -> Timestamp {
@@ -103,6 +104,24 @@ fn what_was_asked_for_and_until_when_is_remembered() {
     assert_eq!(store.apply(&[KeyWish { lifetime: None, ..wish }], at(6)).expect("nothing to do"), []);
     drop(store);
     assert_eq!(held(&open(&dir)), made);
+}
+
+#[test]
+fn a_key_from_elsewhere_works_until_it_is_revoked() {
+    let (_folder, dir) = state();
+    let mut store = open(&dir);
+    let wish =
+        |credential: &str| KeyWish { import: Some(Default::default()), ..KeyWish::new(name(credential), vec![1]) };
+    assert_eq!(store.apply(&[wish("a")], at(1)).expect("nothing to make"), []);
+    let old = ApiKey::import("the-key-of-another-gateway").expect("it fits");
+    let made = store.import(&wish("a"), old.clone(), at(2)).expect("taken");
+    assert_eq!(store.apply(&[wish("a")], at(3)).expect("it is there"), []);
+    assert!(matches!(store.import(&wish("b"), old.clone(), at(3)), Err(ImportError::Taken)));
+    drop(store);
+    let mut store = open(&dir);
+    assert_eq!(held(&store), [made]);
+    store.destroy(&name("a"), at(4)).expect("destroyed");
+    assert!(matches!(store.import(&wish("a"), old, at(5)), Err(ImportError::Revoked)));
 }
 
 #[test]

@@ -313,6 +313,15 @@ fn rotate(scene: Scene<'_>, name: &Name, spec: &CredentialSpec, overlap: Span, v
         }
     }
     view.generations.push(wanted);
+    if wanted == 1
+        && spec.import.is_some()
+        && let Some(why) = scene.world.not_imported.get(name)
+    {
+        let key = name.clone().of(Kind::Credential);
+        let message = format!("the key that it imports was not taken: {why}");
+        let help = "give another key, or leave out `import` to have one made";
+        view.problems.push(Diagnostic::error("not-imported", &key, "spec.import", message).help(help));
+    }
     client.generations = made
         .iter()
         .filter(|made| view.generations.contains(&made.generation) && is_good(made, now))

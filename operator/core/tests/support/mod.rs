@@ -217,7 +217,9 @@ impl Memory {
                 let _ = writeln!(text, "{round} - {}", named(&removal.key));
             }
             for wish in &delta.keys {
-                let _ = writeln!(text, "{round} keys of {}: {:?}", wish.credential, wish.generations);
+                let from = wish.import.as_ref().map(|secret| format!(", the first one from {}", secret.name));
+                let from = from.unwrap_or_default();
+                let _ = writeln!(text, "{round} keys of {}: {:?}{from}", wish.credential, wish.generations);
             }
             for put in &delta.puts {
                 if let Output::Client(client) = &put.output {

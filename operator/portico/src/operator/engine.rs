@@ -240,7 +240,8 @@ impl Engine {
             .map(|wake| now + Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO));
         let writes = self.is_leader.then(|| self.outbox.wake(self.places(now))).flatten();
         let calm = self.rush.until(now).filter(|_| self.is_leader);
-        core.into_iter().chain(writes).chain(calm).fold(now + NAP, Instant::min)
+        let told = (!self.facts.is_empty()).then_some(now);
+        core.into_iter().chain(writes).chain(calm).chain(told).fold(now + NAP, Instant::min)
     }
 
     /// How many writes may be under way now.
@@ -293,6 +294,7 @@ impl Engine {
             }
             Seen::Certificates(name, texts) => {
                 if self.held.certificates(&name, texts) {
+                    self.ask_for_imports(&name);
                     self.refresh_certificates();
                 }
             }
@@ -554,6 +556,21 @@ impl Engine {
         self.outbox.want(task, Instant::now());
     }
 
+    /// A Secret may have the keys that credentials of its namespace wait for.
+    fn ask_for_imports(&mut self, secret: &Name) {
+        let waiting = self.wishes.values().filter(|wish| {
+            let is_here = wish.credential.namespace == secret.namespace;
+            is_here && wish.import.as_ref().is_some_and(|import| *import.name == *secret.name)
+        });
+        for wish in waiting {
+            // What was refused is not tried again: another key may stand there now.
+            if let Some(fresh) = self.fresh.get_mut(&wish.credential) {
+                fresh.retain(|key| wish.imports(key.generation).is_none());
+            }
+            self.outbox.want(Task::Secret(wish.credential.clone()), Instant::now());
+        }
+    }
+
     /// A Secret with certificates or credentials says something else.
     fn refresh_certificates(&mut self) {
         if self.missing.is_empty() {
@@ -706,7 +723,7 @@ impl Engine {
     fn wish(&mut self, wishes: Vec<KeyWish>) {
         let now = Instant::now();
         for wish in wishes {
-            let KeyWish { credential, generations, asked: _, lifetime: _ } = &wish;
+            let KeyWish { credential, generations, .. } = &wish;
             let credential = credential.clone();
             self.facts.extend(self.held.retain(&credential, generations));
             if let Some(fresh) = self.fresh.get_mut(&credential) {

@@ -37,6 +37,13 @@ impl Held {
         read(&self.keys).get(credential).cloned().unwrap_or_default()
     }
 
+    /// Whether another credential has the same key.
+    pub fn is_taken(&self, credential: &Name, key: &ApiKey) -> bool {
+        let keys = read(&self.keys);
+        let mut others = keys.iter().filter(|(name, _)| *name != credential);
+        others.any(|(_, keys)| keys.iter().any(|known| known.key == *key))
+    }
+
     /// Forgets all generations but these; answers what the core is to know.
     pub fn retain(&self, credential: &Name, generations: &[i64]) -> Option<Fact> {
         let mut keys = write(&self.keys);
