@@ -89,7 +89,7 @@ pub struct Lifecycle {
     /// Where people can read what ends and what to do, for example `https://developers.example.com/moving-to-v2`. Callers
     /// are told in the `Link` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), regex(pattern = r#"^https?://[!#-;=?-~]+$"#))]
+    #[schemars(length(max = 2048), regex(pattern = r"^https?://[!#-;=?-~]+$"))]
     pub url: Option<String>,
 }
 

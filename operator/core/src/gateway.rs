@@ -65,6 +65,7 @@ pub struct Deprecated {
 
 impl Deprecated {
     /// What both say together: callers are told of what comes first.
+    #[must_use]
     pub fn and(self, other: Deprecated) -> Deprecated {
         let Deprecated { since, sunset, mut links } = self;
         links.extend(other.links.into_iter().filter(|link| !links.contains(link)).collect::<Vec<_>>());

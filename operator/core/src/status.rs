@@ -211,9 +211,8 @@ impl Core {
                 // Its problems are told instead.
                 Idle::Broken => {}
                 Idle::Outlived => waiting = Some(("Expired", text)),
-                Idle::Unserved => waiting = Some(("Pending", text)),
                 Idle::Unsupported => waiting = Some(("Unsupported", text)),
-                Idle::Waiting => waiting = Some(("Pending", text)),
+                Idle::Unserved | Idle::Waiting => waiting = Some(("Pending", text)),
                 Idle::Rejected => waiting = Some(("Rejected", text)),
                 Idle::Suspended => resting = Some(("Suspended", text)),
                 Idle::Cancelled => resting = Some(("Cancelled", text)),

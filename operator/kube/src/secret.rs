@@ -110,6 +110,10 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         .filter_map(|note| {
             let text = secret.data.as_ref()?.get(&place(note.generation, newest))?;
             let key = ApiKey::stored(std::str::from_utf8(&text.0).ok()?)?;
+            // Only the first key of a credential can be one from elsewhere.
+            if key.is_foreign() && note.generation != 1 {
+                return None;
+            }
             let Note { generation, asked, made_at, expires_at } = *note;
             Some(Key { generation, asked: asked.unwrap_or(generation), at: made_at, expires: expires_at, key })
         })
