@@ -110,8 +110,7 @@ fn what_was_asked_for_and_until_when_is_remembered() {
 fn a_key_from_elsewhere_works_until_it_is_revoked() {
     let (_folder, dir) = state();
     let mut store = open(&dir);
-    let wish =
-        |credential: &str| KeyWish { import: Some(Default::default()), ..KeyWish::new(name(credential), vec![1]) };
+    let wish = |credential: &str| KeyWish { import: Some(Box::default()), ..KeyWish::new(name(credential), vec![1]) };
     assert_eq!(store.apply(&[wish("a")], at(1)).expect("nothing to make"), []);
     let old = ApiKey::import("the-key-of-another-gateway").expect("it fits");
     let made = store.import(&wish("a"), old.clone(), at(2)).expect("taken");
