@@ -472,4 +472,13 @@ fn a_key_from_elsewhere_is_taken_once() {
     tenancy.wait_status("key-of-2020/Zx81#new", 200);
     tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("True", "Ready"));
     assert_eq!(tenancy.status(old), 401);
+
+    // Nor does the Credential itself, once what it is for was ended.
+    let over = files::subscription("web-basic", "echo-basic") + "  cancelAt: 2020-01-01T00:00:00Z\n";
+    tenancy.apply(&over);
+    tenancy.wait_status("key-of-2020/Zx81#new", 401);
+    wait::until("the Secret to be gone", || tenancy.secret("shop", "web-basic").is_none().then_some(()));
+    tenancy.apply(&files::subscription("web-basic", "echo-basic"));
+    tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("False", "Invalid"));
+    assert_eq!(tenancy.status("key-of-2020/Zx81#new"), 401);
 }
