@@ -86,6 +86,11 @@ pub struct Lifecycle {
     /// What to use instead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<NamespacedRef>,
+    /// Where people can read what ends and what to do, for example `https://developers.example.com/moving-to-v2`. Callers
+    /// are told in the `Link` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048), regex(pattern = r"^https?://[!#-;=?-~]+$"))]
+    pub url: Option<String>,
 }
 
 /// A step of a [`Lifecycle`].

@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Condition, LocalRef, NamespacedRef, Span, Timestamp};
+use crate::{Condition, LocalRef, NamespacedRef, SecretRef, Span, Timestamp};
 
 /// The wish for a key or an OAuth client. It never holds the key itself.
 #[derive(CustomResource, Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -80,6 +80,8 @@ use crate::{Condition, LocalRef, NamespacedRef, Span, Timestamp};
 #[x_kube(validation = Rule::new(
     "has(self.application) == has(oldSelf.application) && (!has(self.application) || self.application == oldSelf.application)")
     .message("application cannot be changed; make another Credential"))]
+#[x_kube(validation = Rule::new("!has(self.rotateEvery) || self.rotateEvery.matches('[1-9]')")
+    .message("rotateEvery must be longer than no time"))]
 pub struct CredentialSpec {
     /// The Subscription that it is for. It cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -99,11 +101,19 @@ pub struct CredentialSpec {
     #[schemars(range(min = 1))]
     #[x_kube(validation = Rule::new("self >= oldSelf").message("generation cannot go down; a revoked key never comes back"))]
     pub generation: i64,
+    /// The key that its clients use already, so that they can go on with it: 16 to 256 printable characters without spaces,
+    /// in a Secret of this namespace with the label `portico.dev/secret: import`. `portico up` is given it by `portico
+    /// credential import` instead. It is the key of `generation` 1, and is taken once: when it has been revoked or
+    /// replaced, it is never taken again, by no Credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub import: Option<Box<SecretRef>>,
     /// How long the old key stays good after a rotation, for example `24h`. `0s` ends it at once. Left out, as the plan
     /// has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overlap: Option<Span>,
-    /// How often it rotates by itself, for example `90d`.
+    /// How often it rotates by itself, for example `90d`: a new key is made so long after the last one, or when that ends
+    /// by the rule of its plan, and the old one stays good for the overlap. The generation in the status goes up;
+    /// `generation` here stays, and can still be raised to rotate at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotate_every: Option<Span>,
     /// When it ends, for example `2026-12-31T23:59:59Z`.
@@ -151,7 +161,7 @@ pub struct CredentialStatus {
     #[schemars(length(max = 16))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// The newest generation that has a key.
+    /// The newest key, counted from `spec.generation` on: those that it made by itself, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
     /// A digest that identifies the newest key and does not give it away.

@@ -339,14 +339,17 @@ pub enum ChangeMode {
 }
 
 /// Rules for the credentials of a plan's subscribers.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("!has(self.lifetime) || self.lifetime.matches('[1-9]')")
+    .message("lifetime must be longer than no time"))]
 pub struct CredentialRules {
     /// How many credentials a subscription may have in one environment.
     #[serde(default = "default_max_credentials")]
     #[schemars(range(min = 1, max = 1000))]
     pub max: i64,
-    /// How long a key is good for, for example `90d`. Left out, until it is taken away.
+    /// How long a key is good for, from when it was made, for example `90d`. Left out, until it is taken away. A change
+    /// concerns keys that are made after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Span>,
     /// How long the old key stays good after a rotation, for example `24h`, where the credential does not say. Left out,

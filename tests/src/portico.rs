@@ -217,6 +217,15 @@ impl Launch {
         Outcome::of(command)
     }
 
+    /// The same with something on its standard input.
+    pub fn feed(&self, arguments: &[&str], input: &str) -> Outcome {
+        let file = self.folder.path().join("input");
+        fs::write(&file, input).expect("a file");
+        let mut command = program(self.folder.path());
+        command.args(arguments).arg("--dir").arg(&self.source).arg("--state").arg(self.state());
+        Outcome::with(command, fs::File::open(file).expect("it was written").into())
+    }
+
     /// The key of a credential, `NAMESPACE/NAME`, as `portico credential reveal` prints it; `None` if there is none.
     pub fn reveal(&self, credential: &str) -> Option<String> {
         let outcome = self.run(&["credential", "reveal", credential]);
@@ -390,9 +399,13 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    fn of(mut command: Command) -> Outcome {
+    fn of(command: Command) -> Outcome {
+        Outcome::with(command, Stdio::null())
+    }
+
+    fn with(mut command: Command, input: Stdio) -> Outcome {
         let output = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .output()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", binary().display()));
         Outcome {

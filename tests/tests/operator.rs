@@ -389,3 +389,96 @@ fn only_gateways_with_a_certificate_learn_anything() {
     tenancy.delete(&files::bystander());
     tenancy.wait_status(&key, 401);
 }
+
+#[test]
+fn keys_rotate_and_end_by_themselves() {
+    let tenancy = Tenancy::new();
+    let rotates = "  rotateEvery: 6s\n  overlap: 3s\n  environment:";
+    tenancy.apply(&tenancy.grant("echo-basic").replace("  environment:", rotates));
+    // Another application: one has no two plans of a product.
+    let short = "credentials: { lifetime: 8s }\n  limits: [{ requests: 1000000,";
+    tenancy.apply(&files::small_plan().replace("limits: [{ requests: 5,", short));
+    let brief = format!("{}---\n{}", files::application(), tenancy.grant("echo-small"));
+    tenancy.apply(&brief.replace("web-basic", "brief").replace("name: web", "name: brief"));
+    let setup = tenancy.operator("one");
+    let operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+
+    let first = tenancy.key("shop", "web-basic");
+    let short = tenancy.key("shop", "brief");
+    let other = |keys: &[&str]| {
+        let key = tenancy.key("shop", "web-basic");
+        (!keys.contains(&key.as_str())).then_some(key)
+    };
+    let second = wait::until("the next key", || other(&[&first]));
+    tenancy.wait_status(&second, 200);
+    tenancy.wait_status(&first, 401);
+    tenancy.wait_status(&short, 401);
+    tenancy.wait_condition("Credential", "shop", "brief", "Ready", ("False", "Expired"));
+
+    assert!(operator.stop().success());
+    let _operator = setup.ready();
+    let third = wait::until("the key after a restart", || other(&[&first, &second]));
+    tenancy.wait_status(&third, 200);
+    tenancy.wait_status(&second, 401);
+    assert_eq!(tenancy.status(&first), 401);
+    // What has ended stays, and is not made again.
+    assert_eq!((tenancy.status(&short), tenancy.key("shop", "brief")), (401, short));
+}
+
+#[test]
+fn a_key_from_elsewhere_is_taken_once() {
+    let tenancy = Tenancy::new();
+    let secret = |key: &str| {
+        let labels = "labels: { portico.dev/secret: import }";
+        format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{ name: old-keys, namespace: shop, {labels} }}\nstringData: {{ web: '{key}' }}\n"
+        )
+    };
+    let old = "key-of-2019/Zx81#old";
+    tenancy.apply(&secret(old));
+    let grant = tenancy.grant("echo-basic").replace("  environment:", "  import: { name: old-keys }\n  environment:");
+    tenancy.apply(&grant);
+    let setup = tenancy.operator("one");
+    let operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    tenancy.wait_status(old, 200);
+    assert_eq!(tenancy.key("shop", "web-basic"), old);
+
+    // Another credential does not get it, and is not told whose it is.
+    let twice = files::credential("twice", "web-basic")
+        .replace("  environment:", "  import: { name: old-keys }\n  environment:");
+    tenancy.apply(&twice);
+    tenancy.wait_condition("Credential", "shop", "twice", "Ready", ("False", "Invalid"));
+    let (_, _, message) = tenancy.condition("Credential", "shop", "twice", "Ready");
+    assert!(message.contains("another credential") && !message.contains("web-basic"), "{message}");
+    tenancy.delete(&twice);
+    assert!(!operator.output().contains(old), "the log tells a key");
+    assert!(operator.stop().success());
+    let operator = setup.ready();
+    tenancy.wait_status(old, 200);
+
+    // The Secret that it came from is still there, and what is made again does not get it.
+    tenancy.delete(&grant);
+    tenancy.wait_status(old, 401);
+    tenancy.apply(&grant);
+    tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("False", "Invalid"));
+    assert!(operator.stop().success());
+    let _operator = setup.ready();
+    let probe = tenancy.key("watch", "probe");
+    tenancy.wait_status(&probe, 200);
+    assert_eq!(tenancy.status(old), 401, "a revoked key never comes back");
+    tenancy.apply(&secret("key-of-2020/Zx81#new"));
+    tenancy.wait_status("key-of-2020/Zx81#new", 200);
+    tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("True", "Ready"));
+    assert_eq!(tenancy.status(old), 401);
+
+    // Nor does the Credential itself, once what it is for was ended.
+    let over = files::subscription("web-basic", "echo-basic") + "  cancelAt: 2020-01-01T00:00:00Z\n";
+    tenancy.apply(&over);
+    tenancy.wait_status("key-of-2020/Zx81#new", 401);
+    wait::until("the Secret to be gone", || tenancy.secret("shop", "web-basic").is_none().then_some(()));
+    tenancy.apply(&files::subscription("web-basic", "echo-basic"));
+    tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("False", "Invalid"));
+    assert_eq!(tenancy.status("key-of-2020/Zx81#new"), 401);
+}

@@ -162,6 +162,18 @@ fn a_credential_has_one_owner_and_goes_up() {
 }
 
 #[test]
+fn a_key_lives_for_some_time() {
+    let plan =
+        |lifetime: &str| json!({"title": "a", "products": [{"name": "a"}], "credentials": {"lifetime": lifetime}});
+    good("Plan", &plan("90d"));
+    bad("Plan", &plan("0d"), "lifetime must be longer than no time");
+    let credential =
+        |every: &str| json!({"application": {"name": "a"}, "environment": {"name": "a"}, "rotateEvery": every});
+    good("Credential", &credential("1h30m"));
+    bad("Credential", &credential("0h0m"), "rotateEvery must be longer than no time");
+}
+
+#[test]
 fn an_approval_grants_or_gives_a_reason() {
     let spec = |decision: &str, field: &str, value: Value| json!({"subscription": {"name": "a", "namespace": "b"}, "decision": decision, field: value});
     let grant = json!({"plan": {"name": "gold"}});

@@ -4,7 +4,8 @@
 //! letters that look like others, five bits a character, so 160 random bits. The prefix and the checksum (CRC-32 of
 //! what stands before it) let scanners tell a leaked key from a look-alike without asking anyone.
 //!
-//! The first two random characters choose the shard in which gateways look the key up.
+//! The first two random characters choose the shard in which gateways look the key up. Keys from elsewhere, which may
+//! look like anything, have one of their own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,6 +18,12 @@ pub const PREFIX: &str = "ptk_";
 
 /// Matches every key and nothing else of note; for secret scanners.
 pub const PATTERN: &str = "ptk_[0-9a-hjkmnp-tv-z]{39}";
+
+/// The shard of keys from elsewhere.
+pub const FOREIGN: &str = "foreign";
+
+/// How long a key from elsewhere is.
+const FOREIGN_LENGTH: std::ops::RangeInclusive<usize> = 16..=256;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const RANDOM: usize = 32;
@@ -36,7 +43,56 @@ pub enum NotAKey {
     Checksum,
 }
 
+/// Why a text cannot be a key from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotImportable {
+    /// It is too short to be a secret, or longer than headers should be.
+    Length,
+    /// It cannot stand in a header as it is.
+    Characters,
+    /// It begins like those that Portico makes.
+    Prefix,
+}
+
+impl fmt::Display for NotImportable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotImportable::Length => "a key has 16 to 256 characters",
+            NotImportable::Characters => "a key has printable ASCII characters only, and no spaces",
+            NotImportable::Prefix => "it begins with `ptk_`, as only keys do that Portico makes",
+        })
+    }
+}
+
 impl ApiKey {
+    /// A key from elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// See [`NotImportable`].
+    pub fn import(text: &str) -> Result<Self, NotImportable> {
+        if text.starts_with(PREFIX) {
+            return Err(NotImportable::Prefix);
+        }
+        if !FOREIGN_LENGTH.contains(&text.len()) {
+            return Err(NotImportable::Length);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(NotImportable::Characters);
+        }
+        Ok(ApiKey(text.into()))
+    }
+
+    /// A key that was written down: one that Portico made, or one from elsewhere.
+    pub fn stored(text: &str) -> Option<Self> {
+        text.parse().ok().or_else(|| ApiKey::import(text).ok())
+    }
+
+    /// Whether Portico did not make it.
+    pub fn is_foreign(&self) -> bool {
+        self.shard() == FOREIGN
+    }
+
     /// The key that 20 random bytes make.
     pub fn from_random(bytes: [u8; 20]) -> Self {
         let mut text = String::with_capacity(PREFIX.len() + RANDOM + CHECKSUM);
@@ -62,9 +118,9 @@ impl ApiKey {
         format!("{:016x}", u64::from_be_bytes(first)).into()
     }
 
-    /// The characters that choose the shard: what [`shards`] lists.
+    /// The characters that choose the shard: what [`shards`] lists; or [`FOREIGN`].
     pub fn shard(&self) -> &str {
-        &self.0[PREFIX.len()..PREFIX.len() + SHARD]
+        self.0.strip_prefix(PREFIX).and_then(|random| random.get(..SHARD)).unwrap_or(FOREIGN)
     }
 }
 
@@ -89,7 +145,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Every value that [`ApiKey::shard`] can have, in order.
+/// Every value that [`ApiKey::shard`] can have for keys that Portico makes, in order.
 pub fn shards() -> impl Iterator<Item = String> {
     ALPHABET
         .iter()
@@ -132,6 +188,25 @@ mod tests {
             assert_eq!(changed.parse::<ApiKey>(), Err(NotAKey::Checksum), "{place}");
         }
         assert_eq!("ptk_short".parse::<ApiKey>(), Err(NotAKey::Form));
+    }
+
+    #[test]
+    fn a_key_from_elsewhere_is_no_guess_and_fits_a_header() {
+        let key = ApiKey::import("old-gateway/2019#kd82h").expect("it fits");
+        assert_eq!((key.shard(), key.expose(), key.is_foreign()), (FOREIGN, "old-gateway/2019#kd82h", true));
+        let own = ApiKey::from_random([7; 20]);
+        assert!(!own.is_foreign());
+        assert_eq!((ApiKey::stored(own.expose()), ApiKey::stored(key.expose())), (Some(own.clone()), Some(key)));
+        assert_eq!(ApiKey::stored(&own.expose()[..42]), None);
+        for (text, why) in [
+            ("fifteen-letters", NotImportable::Length),
+            (&*"x".repeat(257), NotImportable::Length),
+            ("a space is in here", NotImportable::Characters),
+            ("sixteen-l\u{e4}tters", NotImportable::Characters),
+            (own.expose(), NotImportable::Prefix),
+        ] {
+            assert_eq!(ApiKey::import(text), Err(why), "{text}");
+        }
     }
 
     #[test]

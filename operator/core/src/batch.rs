@@ -153,10 +153,21 @@ pub enum Fact {
         credential: Name,
         /// Which of its generations.
         generation: i64,
+        /// See [`crate::delta::KeyWish::asked`].
+        asked: i64,
         /// When.
         at: Timestamp,
+        /// When it ends, by the rule that held when it was made.
+        expires: Option<Timestamp>,
         /// A digest that identifies the key and does not give it away.
         fingerprint: Arc<str>,
+    },
+    /// The key that a credential is to import was not taken.
+    NotImported {
+        /// The credential.
+        credential: Name,
+        /// Why.
+        why: Arc<str>,
     },
     /// The keys of these generations of a credential are gone for good.
     KeysGone {

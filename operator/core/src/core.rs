@@ -195,13 +195,22 @@ impl Core {
 
     fn fact(&mut self, fact: Fact, pass: &mut Pass) {
         match fact {
-            Fact::KeyMade { credential, generation, at, fingerprint } => {
+            Fact::KeyMade { credential, generation, asked, at, expires, fingerprint } => {
+                self.world.not_imported.remove(&credential);
                 let made = self.world.made.entry(credential.clone()).or_default();
                 made.retain(|made| made.generation != generation);
-                made.push(Made { generation, at, fingerprint });
+                made.push(Made { generation, asked, at, expires, fingerprint });
                 made.sort_by_key(|made| made.generation);
                 pass.mark(Stage::Credential, &credential);
                 pass.statuses.insert(credential.of(Kind::Credential));
+            }
+            Fact::NotImported { credential, why } => {
+                if self.world.credentials.contains_key(&credential)
+                    && self.world.not_imported.get(&credential) != Some(&why)
+                {
+                    self.world.not_imported.insert(credential.clone(), why);
+                    pass.mark(Stage::Credential, &credential);
+                }
             }
             Fact::KeysGone { credential, generations } => {
                 if let Some(made) = self.world.made.get_mut(&credential) {
@@ -614,7 +623,12 @@ impl Core {
         };
         if wanted != made {
             let makes = wanted.iter().any(|generation| !made.contains(generation));
-            pass.keys.push((makes, KeyWish { credential: name.clone(), generations: wanted }));
+            let asked = self.world.credentials.get(name).map_or(0, |entry| entry.spec.generation);
+            let lifetime = view.as_ref().and_then(|view| view.lifetime);
+            let import = self.world.credentials.get(name).and_then(|entry| entry.spec.import.clone());
+            let import = import.filter(|_| wanted.contains(&1));
+            let credential = name.clone();
+            pass.keys.push((makes, KeyWish { credential, generations: wanted, asked, lifetime, import }));
         }
         if replace(&mut self.views.credentials, name, view) {
             pass.statuses.insert(name.clone().of(Kind::Credential));

@@ -1,9 +1,14 @@
 //! What comes out: the keyed outputs that a batch changed.
 
-use jiff::Timestamp;
+use std::sync::Arc;
 
+use jiff::Timestamp;
+use portico_crds::{SecretRef, Span};
+
+use crate::batch::Fact;
 use crate::gateway::{Api, Client, Gateway};
 use crate::key::{Name, ObjectKey};
+use crate::resolve::after;
 
 /// What an output is for. The same key is put again when its value changes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +88,36 @@ pub struct KeyWish {
     /// Generations that should have a key; those that have none get one. Keys of other generations are destroyed.
     /// Empty: the credential is revoked, and no key of it may ever work again.
     pub generations: Vec<i64>,
+    /// The `spec.generation` that those are made for. It stays behind where a credential rotates by itself.
+    pub asked: i64,
+    /// How long those are good for.
+    pub lifetime: Option<Span>,
+    /// Where the key of generation 1 comes from: it is not to be made.
+    pub import: Option<Box<SecretRef>>,
+}
+
+impl KeyWish {
+    /// One for keys without an end, the newest of which was asked for as such.
+    pub fn new(credential: Name, generations: Vec<i64>) -> Self {
+        let asked = generations.last().copied().unwrap_or_default();
+        KeyWish { credential, generations, asked, lifetime: None, import: None }
+    }
+
+    /// Where the key of a generation comes from, if it is not to be made.
+    pub fn imports(&self, generation: i64) -> Option<&SecretRef> {
+        self.import.as_deref().filter(|_| generation == 1)
+    }
+
+    /// When a key ends that is made now.
+    pub fn expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        self.lifetime.map(|lifetime| after(now, lifetime))
+    }
+
+    /// That one of its generations was made.
+    pub fn fulfilled(&self, generation: i64, at: Timestamp, fingerprint: Arc<str>) -> Fact {
+        let (credential, expires) = (self.credential.clone(), self.expiry(at));
+        Fact::KeyMade { credential, generation, asked: self.asked, at, expires, fingerprint }
+    }
 }
 
 /// What a batch changed. Apply removals first, then key wishes, then puts: what takes access away never waits for what

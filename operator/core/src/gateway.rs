@@ -11,6 +11,7 @@ use portico_crds::{Cors, EnvoySettings, Period, Upstream};
 use serde::Serialize;
 
 use crate::key::Name;
+use crate::resolve::sooner;
 
 /// The listeners of an environment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,7 +48,7 @@ pub struct Api {
     pub deprecated: Option<Deprecated>,
 }
 
-/// Sent along with every answer of a deprecated API.
+/// Sent along with every answer of a deprecated API, and with those to subscribers of a deprecated plan.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Deprecated {
@@ -57,6 +58,19 @@ pub struct Deprecated {
     /// For `Sunset` (RFC 8594).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sunset: Option<Timestamp>,
+    /// For `Link` with the relations of both: where one can read about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<String>,
+}
+
+impl Deprecated {
+    /// What both say together: callers are told of what comes first.
+    #[must_use]
+    pub fn and(self, other: Deprecated) -> Deprecated {
+        let Deprecated { since, sunset, mut links } = self;
+        links.extend(other.links.into_iter().filter(|link| !links.contains(link)).collect::<Vec<_>>());
+        Deprecated { since: sooner(since, other.since), sunset: sooner(sunset, other.sunset), links }
+    }
 }
 
 /// What a plan allows at an [`Api`].
@@ -71,6 +85,9 @@ pub struct ApiPlan {
     /// How many requests. Of the limits that fit a request the most specific ones count: those for its operation, else
     /// those for its method, else those of the whole plan.
     pub limits: Vec<Limit>,
+    /// Since when the plan is deprecated, and when it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deprecated: Option<Deprecated>,
 }
 
 /// A method and a path template.

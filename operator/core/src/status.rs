@@ -210,8 +210,9 @@ impl Core {
             match idle {
                 // Its problems are told instead.
                 Idle::Broken => {}
+                Idle::Outlived => waiting = Some(("Expired", text)),
                 Idle::Unsupported => waiting = Some(("Unsupported", text)),
-                Idle::Waiting => waiting = Some(("Pending", text)),
+                Idle::Unserved | Idle::Waiting => waiting = Some(("Pending", text)),
                 Idle::Rejected => waiting = Some(("Rejected", text)),
                 Idle::Suspended => resting = Some(("Suspended", text)),
                 Idle::Cancelled => resting = Some(("Cancelled", text)),
@@ -258,6 +259,9 @@ impl Core {
         } else if let (Kind::Credential, Some(Programmed::Nothing(why))) = (key.kind, &programmed) {
             condition("Ready", false, "Issuing", why);
             condition("Reconciling", true, "Issuing", why);
+        } else if let Some(end) = self.ends_soon(key) {
+            let text = format!("it works until {end}; raise `generation`, or `expiresAt`, to go on after that");
+            condition("Ready", true, "ExpiresSoon", &text);
         } else if let Some(Programmed::Nothing(why)) = &programmed {
             condition("Ready", true, "Ready", why);
         } else {
@@ -324,6 +328,12 @@ impl Core {
         self.world.has(key)
     }
 
+    /// When a credential ends, if that is soon.
+    fn ends_soon(&self, key: &ObjectKey) -> Option<Timestamp> {
+        let view = self.views.credentials.get(&key.name).filter(|_| key.kind == Kind::Credential);
+        view.and_then(|view| view.ends_soon)
+    }
+
     fn detail(&self, key: &ObjectKey) -> Option<Detail> {
         let name = &key.name;
         Some(match key.kind {
@@ -346,7 +356,10 @@ impl Core {
                     generations: made.iter().map(|made| made.generation).collect(),
                     fingerprint: made.last().map(|made| made.fingerprint.to_string()),
                     previous_valid_until: self.views.credentials.get(name)?.previous_until,
-                    expires_at: entry.spec.expires_at.map(|at| *at),
+                    expires_at: resolve::sooner(
+                        entry.spec.expires_at.map(|at| *at),
+                        made.last().and_then(|made| made.expires),
+                    ),
                 }
             }
             Kind::Plan => Detail::Plan {
@@ -432,6 +445,9 @@ impl Core {
                 let view = self.views.credentials.get(name)?;
                 let why = match (&view.idle, view.hold) {
                     (Some((_, why)), _) => why,
+                    (None, Hold::Live) if entry.spec.import.is_some() && entry.spec.generation == 1 => {
+                        "waits for the key that it imports"
+                    }
                     (None, Hold::Live) => "its key is being made",
                     (None, Hold::Kept | Hold::Gone) => "it opens nothing",
                 };

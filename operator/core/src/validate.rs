@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use portico_crds::{
     ApiProductSpec, ApplicationSpec, ApprovalSpec, Audience, ConsumersFrom, CredentialSpec, Decision, DeveloperSpec,
-    EnvironmentSpec, FieldKind, Lifecycle, LifecycleStage, NamespacedRef, PlanSpec, PortalSpec, Security,
+    EnvironmentSpec, FieldKind, Lifecycle, LifecycleStage, NamespacedRef, PlanSpec, PortalSpec, Security, Span,
     SubscriptionSpec, Visibility,
 };
 
@@ -244,6 +244,9 @@ impl Found {
                 self.say(format!("{path}.methods"), "only-with", message);
             }
         }
+        if plan.credentials.lifetime == Some(Span::default()) {
+            self.say("spec.credentials.lifetime", "invalid-value", "it must be longer than no time");
+        }
         self.lifecycle("spec.lifecycle", &plan.lifecycle);
         self.visibility("spec.visibility", &plan.visibility);
     }
@@ -327,8 +330,9 @@ impl Found {
             environment,
             title,
             generation,
+            import,
             overlap: _,
-            rotate_every: _,
+            rotate_every,
             expires_at: _,
             disabled: _,
             deliver_to,
@@ -343,6 +347,13 @@ impl Found {
         self.optional("spec.title", title.as_ref(), 1, 128);
         if *generation < 1 {
             self.say("spec.generation", "invalid-value", "it must be 1 or more");
+        }
+        if let Some(import) = import {
+            self.length("spec.import.name", &import.name, 1, 253);
+            self.optional("spec.import.key", import.key.as_ref(), 1, 253);
+        }
+        if *rotate_every == Some(Span::default()) {
+            self.say("spec.rotateEvery", "invalid-value", "it must be longer than no time");
         }
         if let Some(deliver_to) = deliver_to {
             let secret = &deliver_to.secret;

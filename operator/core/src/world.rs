@@ -39,7 +39,10 @@ type Documents = BTreeMap<String, Read>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Made {
     pub(crate) generation: i64,
+    /// The `spec.generation` that it was made for.
+    pub(crate) asked: i64,
     pub(crate) at: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
     pub(crate) fingerprint: Arc<str>,
 }
 
@@ -66,6 +69,8 @@ pub(crate) struct World {
     inline: Map<Name, Documents>,
     /// What the secret store has, oldest generation first.
     pub(crate) made: Map<Name, Vec<Made>>,
+    /// Why the key that a credential is to import was not taken.
+    pub(crate) not_imported: Map<Name, Arc<str>>,
 
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
@@ -166,7 +171,10 @@ impl World {
             Kind::Application => self.remove_from(|world| &mut world.applications, name),
             Kind::Subscription => self.remove_from(|world| &mut world.subscriptions, name),
             Kind::Approval => self.remove_from(|world| &mut world.approvals, name),
-            Kind::Credential => self.remove_from(|world| &mut world.credentials, name),
+            Kind::Credential => {
+                self.not_imported.remove(name);
+                self.remove_from(|world| &mut world.credentials, name)
+            }
         }
     }
 

@@ -78,7 +78,7 @@ fn object() -> impl Strategy<Value = String> {
             .prop_map(|(ns, name, stage, consumers, env, mode, audience, version)| format!(
                 "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  consumers: {{{consumers}}}\n  visibility: {{audience: {audience}}}\n  scopes: [{{name: read, mode: {mode}, operations: [get]}}]\n  versions: [{{name: v1{version}}}]\n  endpoints: [{{environment: {{namespace: {env}, name: e}}, upstream: {{url: 'http://u'}}}}]\n",
                 head("ApiProduct", ns, name, 0))),
-        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual", "Manual", "Manual, approvers: [{kind: Team, name: t}]", "Manual, approvers: [{kind: Group, name: g}]"]), (pick(&["", "", "  maxSubscriptions: 1\n", "  maxSubscriptions: 2\n", "  maxSubscriptions: 0\n"]), some(&["  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m}\n", "  customFor: {namespace: b, name: x}\n"])).prop_map(|(one, more)| format!("{one}{more}")), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
+        3 => (namespace(), pick(&["p", "q"]), stage(), namespace(), pick(&["m", "n"]), pick(&["Automatic", "Manual", "Manual", "Manual, approvers: [{kind: Team, name: t}]", "Manual, approvers: [{kind: Group, name: g}]"]), (pick(&["", "", "  maxSubscriptions: 1\n", "  maxSubscriptions: 2\n", "  maxSubscriptions: 0\n"]), some(&["  duration: 5m\n", "  terms: {version: '2'}\n", "  sandbox: {required: true}\n", "  credentials: {max: 1, rotationOverlap: 2m, lifetime: 4m}\n", "  customFor: {namespace: b, name: x}\n"])).prop_map(|(one, more)| format!("{one}{more}")), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
             .prop_map(|(ns, name, stage, product_ns, product, approval, extra, security, requests)| format!(
                 "{}  title: T\n  lifecycle: {{stage: {stage}}}\n  products: [{{namespace: {product_ns}, name: {product}}}, {{name: m, operations: [get]}}]\n  security: {{type: {security}}}\n  approval: {{mode: {approval}}}\n  limits: [{{requests: {requests}, per: Minute}}, {{requests: 1, per: Second, operations: [get]}}]\n{extra}",
                 head("Plan", ns, name, 0))),
@@ -106,7 +106,7 @@ fn object() -> impl Strategy<Value = String> {
                 let head = authored(&head("Approval", ns, name, age), author);
                 format!("{head}  subscription: {{namespace: {sub_ns}, name: {sub}}}\n  decision: {decision}\n  {rest}\n{by}")
             }),
-        5 => (namespace(), pick(&["c", "d", "k"]), pick(&["subscription: {name: s}", "subscription: {name: r}", "application: {name: x}"]), namespace(), 1..3i64, some(&["  disabled: true\n", "  expiresAt: '2026-01-01T00:04:00Z'\n", "  overlap: 0s\n"]), 0..3u8)
+        5 => (namespace(), pick(&["c", "d", "k"]), pick(&["subscription: {name: s}", "subscription: {name: r}", "application: {name: x}"]), namespace(), 1..3i64, some(&["  disabled: true\n", "  expiresAt: '2026-01-01T00:04:00Z'\n", "  overlap: 0s\n", "  rotateEvery: 3m\n"]), 0..3u8)
             .prop_map(|(ns, name, subject, env, generation, extra, age)| format!(
                 "{}  {subject}\n  environment: {{namespace: {env}, name: e}}\n  generation: {generation}\n{extra}",
                 head("Credential", ns, name, age))),

@@ -302,7 +302,7 @@ pub(crate) struct Clients {
 
 impl Clients {
     pub(crate) fn new() -> Clients {
-        let names = portico_core::api_key::shards().map(|shard| keys::resource_name(&shard)).zip(0u16..).collect();
+        let names = keys::names().map(|shard| keys::resource_name(&shard)).zip(0u16..).collect();
         let mut clients = Clients {
             keys: keys::Keys::new(),
             header: "".into(),

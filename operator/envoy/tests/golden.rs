@@ -85,13 +85,10 @@ fn translated(text: &str) -> String {
 }
 
 fn made(delta: &Delta, at: Timestamp) -> Vec<Fact> {
-    let wishes =
-        delta.keys.iter().flat_map(|wish| wish.generations.iter().map(|generation| (&wish.credential, *generation)));
-    let made = wishes.map(|(credential, generation)| Fact::KeyMade {
-        credential: credential.clone(),
-        generation,
-        at,
-        fingerprint: format!("{credential}#{generation}").into(),
+    let wishes = delta.keys.iter().flat_map(|wish| wish.generations.iter().map(move |generation| (wish, *generation)));
+    let made = wishes.map(|(wish, generation)| {
+        let fingerprint = format!("{}#{generation}", wish.credential).into();
+        wish.fulfilled(generation, at, fingerprint)
     });
     made.collect()
 }

@@ -104,7 +104,10 @@ async fn what_does_not_answer_is_said_to_be_so() {
     slow.upstream.timeout = Some(Span { seconds: 1 });
     let mut old = api("owner/gone", "/gone", nobody, vec![plan("owner/gold")]);
     let at = |text: &str| Some(text.parse().unwrap());
-    old.deprecated = Some(Deprecated { since: at("2026-01-01T00:00:00Z"), sunset: at("2026-07-01T12:00:00Z") });
+    let (since, sunset) = (at("2026-01-01T00:00:00Z"), at("2026-07-01T12:00:00Z"));
+    old.deprecated = Some(Deprecated { since, sunset, links: vec!["https://acme.example/100%25?a=b".to_owned()] });
+    let (sunset, links) = (at("2026-06-01T12:00:00Z"), vec!["https://acme.example/gold".to_owned()]);
+    old.plans[0].deprecated = Some(Deprecated { since: None, sunset, links });
     let puts = vec![
         world.put_gateway(world.gateway()),
         world.put_api(slow),
@@ -126,10 +129,13 @@ async fn what_does_not_answer_is_said_to_be_so() {
         assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
     }
     // What is deprecated says so with answers of its own and with refusals.
-    for key in [&good, &other] {
+    // Whose plan ends is told when that is, if it is before the end of all.
+    for (key, sunset) in [(&good, "Mon, 01 Jun 2026 12:00:00 GMT"), (&other, "Wed, 01 Jul 2026 12:00:00 GMT")] {
         let answer = get(world.address(), "/gone/x", &[("x-api-key", key.expose())]).await;
         assert_eq!(answer.header("deprecation"), Some("@1767225600"), "{answer:?}");
-        assert_eq!(answer.header("sunset"), Some("Wed, 01 Jul 2026 12:00:00 GMT"), "{answer:?}");
+        assert_eq!(answer.header("sunset"), Some(sunset), "{answer:?}");
+        let link = "<https://acme.example/100%25?a=b>; rel=\"deprecation\"; type=\"text/html\"";
+        assert_eq!(answer.header("link"), Some(link), "{answer:?}");
     }
     world.stop().await;
 }

@@ -24,6 +24,14 @@ pub const LABEL_VALUE: &str = "api-key";
 pub const CERTIFICATE: &str = "certificate";
 /// The label's value on a Secret with the credentials of a Portal's Git repository.
 pub const GIT: &str = "git";
+/// The label's value on a Secret with keys that clients use already.
+pub const IMPORT: &str = "import";
+/// The label's value, and the name, of the Secret in which Portico remembers which keys were imported in a namespace: the
+/// digest of each with the uids of the Credential that took it and of what it was for, or that it was revoked. It outlives
+/// them, so that none is taken a second time.
+pub const IMPORTED: &str = "imported";
+/// See [`IMPORTED`].
+pub const IMPORTED_NAME: &str = "portico-imported";
 /// The key within the Secret under which the newest key stands.
 pub const NEWEST: &str = "api-key";
 
@@ -36,8 +44,12 @@ const FROM: &str = "portico.dev/from";
 pub struct Key {
     /// The generation of the credential.
     pub generation: i64,
+    /// See [`portico_core::delta::KeyWish::asked`].
+    pub asked: i64,
     /// When it was made, to the second.
     pub at: Timestamp,
+    /// When it ends, by the rule that held when it was made.
+    pub expires: Option<Timestamp>,
     /// The key.
     pub key: ApiKey,
 }
@@ -65,7 +77,20 @@ pub struct Delivered {
 #[serde(rename_all = "camelCase")]
 struct Note {
     generation: i64,
+    /// Left out where it is the generation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked: Option<i64>,
     made_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<Timestamp>,
+}
+
+impl Note {
+    fn of(key: &Key) -> Note {
+        let Key { generation, asked, at, expires, key: _ } = key;
+        let asked = Some(*asked).filter(|asked| asked != generation);
+        Note { generation: *generation, asked, made_at: *at, expires_at: *expires }
+    }
 }
 
 /// Reads a Secret; `None` if it is not one of Portico's.
@@ -84,8 +109,13 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         .iter()
         .filter_map(|note| {
             let text = secret.data.as_ref()?.get(&place(note.generation, newest))?;
-            let key = std::str::from_utf8(&text.0).ok()?.parse().ok()?;
-            Some(Key { generation: note.generation, at: note.made_at, key })
+            let key = ApiKey::stored(std::str::from_utf8(&text.0).ok()?)?;
+            // Only the first key of a credential can be one from elsewhere.
+            if key.is_foreign() && note.generation != 1 {
+                return None;
+            }
+            let Note { generation, asked, made_at, expires_at } = *note;
+            Some(Key { generation, asked: asked.unwrap_or(generation), at: made_at, expires: expires_at, key })
         })
         .collect();
     let owner: Box<str> = owner.uid.as_str().into();
@@ -105,9 +135,9 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
     Some(Delivered { name, credential, owner, from, version, keys, is_altered })
 }
 
-/// The texts in a Secret with certificates or credentials for Git; `None` if it is not labelled as one.
+/// The texts in a Secret with certificates, credentials for Git or keys to import; `None` if it is not labelled as one.
 pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)> {
-    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE && value != GIT) {
+    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE && value != GIT && value != IMPORT) {
         return None;
     }
     let texts = secret.data.iter().flatten();
@@ -119,7 +149,7 @@ pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)>
 pub fn secret_of(name: &Name, credential: &Name, owner: &str, from: Option<&str>, keys: &[Key]) -> Secret {
     let newest = keys.last().map(|key| key.generation);
     let data = keys.iter().map(|key| (place(key.generation, newest), ByteString(key.key.expose().as_bytes().to_vec())));
-    let notes: Vec<Note> = keys.iter().map(|key| Note { generation: key.generation, made_at: key.at }).collect();
+    let notes: Vec<Note> = keys.iter().map(Note::of).collect();
     let owner = OwnerReference {
         api_version: format!("{}/{}", portico_crds::GROUP, portico_crds::VERSION),
         kind: Kind::Credential.as_str().to_owned(),
@@ -160,6 +190,8 @@ mod tests {
     fn keys() -> Vec<Key> {
         let key = |generation, byte| Key {
             generation,
+            asked: 2,
+            expires: "2026-02-01T00:00:00Z".parse().ok(),
             at: "2026-01-01T00:00:00Z".parse().expect("a time"),
             key: ApiKey::from_random([byte; 20]),
         };

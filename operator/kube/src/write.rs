@@ -1,8 +1,12 @@
 //! Puts things into the cluster, all as one field manager.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ObjectReference, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Client, ResourceExt as _};
 use portico_core::key::{Name, ObjectKey};
@@ -25,6 +29,9 @@ pub enum WriteError {
     /// The API server did not answer. What was to be written may stand there or not.
     #[error("the API server did not answer within {} seconds", TIMEOUT.as_secs())]
     Slow,
+    /// A key was imported before, and not by this credential.
+    #[error("this key was taken before; a key that was revoked, or that another credential has, is not taken again")]
+    Claimed,
     /// There is a Secret of that name that Portico did not make.
     #[error("there is a Secret {0} already, and Portico did not make it")]
     Foreign(Name),
@@ -36,7 +43,7 @@ impl WriteError {
         match self {
             WriteError::Api(Error::Api(status)) => matches!(status.code, 409 | 410 | 429 | 500..),
             WriteError::Api(_) | WriteError::Slow => true,
-            WriteError::Foreign(_) => false,
+            WriteError::Foreign(_) | WriteError::Claimed => false,
         }
     }
 }
@@ -112,6 +119,60 @@ pub async fn secret(client: &Client, wanted: Secret, version: Option<&str>) -> R
         }
     };
     secret::read(&written).ok_or_else(foreign)
+}
+
+/// Writes down that a credential takes a key from elsewhere, before it does; see [`secret::IMPORTED`]. The same one may say so
+/// again.
+pub async fn claim(client: &Client, namespace: &str, fingerprint: &str, whose: &str) -> Result<(), WriteError> {
+    let whose = ByteString(whose.as_bytes().to_vec());
+    remember(client, namespace, |known| match known.get(fingerprint) {
+        Some(other) if *other != whose => Err(WriteError::Claimed),
+        _ => Ok(known.insert(fingerprint.to_owned(), whose)),
+    })
+    .await
+}
+
+/// Writes down that keys from elsewhere are revoked, before they are deleted; see [`secret::IMPORTED`].
+pub async fn revoke(client: &Client, namespace: &str, fingerprints: &[Arc<str>]) -> Result<(), WriteError> {
+    remember(client, namespace, |known| {
+        known.extend(fingerprints.iter().map(|one| (one.to_string(), ByteString(b"revoked".to_vec()))));
+        Ok(None)
+    })
+    .await
+}
+
+async fn remember(
+    client: &Client,
+    namespace: &str,
+    change: impl FnOnce(&mut BTreeMap<String, ByteString>) -> Result<Option<ByteString>, WriteError>,
+) -> Result<(), WriteError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
+    let found = api.get_opt(secret::IMPORTED_NAME).await.map_err(WriteError::Api)?;
+    let is_new = found.is_none();
+    let mut ledger = found.unwrap_or_else(|| Secret {
+        metadata: ObjectMeta {
+            name: Some(secret::IMPORTED_NAME.to_owned()),
+            labels: Some([(secret::LABEL.to_owned(), secret::IMPORTED.to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        ..Secret::default()
+    });
+    if ledger.labels().get(secret::LABEL).is_none_or(|value| value != secret::IMPORTED) {
+        return Err(WriteError::Foreign(Name::new(namespace, secret::IMPORTED_NAME)));
+    }
+    let before = ledger.data.clone();
+    change(ledger.data.get_or_insert_default())?;
+    let written = match (is_new, before == ledger.data) {
+        (true, _) => api.create(&parameters, &ledger).await,
+        (false, true) => return Ok(()),
+        (false, false) => {
+            ledger.metadata.managed_fields = None;
+            // With the version that was read: of two who write at once, one has to look again.
+            api.replace(secret::IMPORTED_NAME, &parameters, &ledger).await
+        }
+    };
+    written.map(drop).map_err(WriteError::Api)
 }
 
 /// Deletes a Secret of Portico's. One that is gone already is as good.

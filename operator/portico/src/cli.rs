@@ -239,6 +239,14 @@ pub struct Access {
 /// `portico credential`
 #[derive(Debug, Subcommand)]
 pub enum Credential {
+    /// Give a credential that says `import` the key that its clients use already, from standard input
+    #[command(after_help = "Example: portico credential import team-shop/web < old-key.txt")]
+    Import {
+        /// The credential, as `namespace/name`
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
     /// Print the key of a credential. It is a secret: mind who looks on
     Reveal {
         /// The credential, as `namespace/name`

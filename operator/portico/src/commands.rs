@@ -1,6 +1,6 @@
 //! The commands other than `up`.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal, Read as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use portico_secrets::{KeyLocation, Store};
 use serde_json::Value;
 
 use crate::answer;
-use crate::ask::ask;
+use crate::ask::{ask, give};
 use crate::cli::{Access, Check, Cli, Command, Credential, Explain, Render, ReportFormat, Status, Target};
 use crate::operator;
 use crate::report;
@@ -29,6 +29,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(options) => explain(&options)?,
         Command::Status(options) => status(&options)?,
         Command::Access(options) => access(&options)?,
+        Command::Credential(Credential::Import { name, target }) => import(&name, &target)?,
         Command::Credential(Credential::Reveal { name, target }) => reveal(&name, &target)?,
         Command::Crds => {
             for (_, manifest) in portico_crds::manifests() {
@@ -228,6 +229,18 @@ fn access(options: &Access) -> anyhow::Result<()> {
         text.push('\n');
     }
     print(&text)
+}
+
+fn import(credential: &str, target: &Target) -> anyhow::Result<()> {
+    let name = name(credential)?;
+    let state = Origin::parse(&target.dir)?.state(target.state.state.as_deref())?;
+    // One more than the longest, with the end of its line, is enough to see that it is too long.
+    let mut key = String::new();
+    std::io::stdin().take(260).read_to_string(&mut key).context("cannot read a key from standard input")?;
+    match give(&socket(&state), &format!("/import?name={}", encoded(credential)), key)? {
+        Some(_) => print(&format!("Credential {name} has its key\n")),
+        None => bail!("no `portico up {}` is running, and it is needed for this", target.dir),
+    }
 }
 
 fn reveal(credential: &str, target: &Target) -> anyhow::Result<()> {

@@ -84,14 +84,10 @@ impl Tree {
 
 /// What would come of a delta if all went well.
 fn imagined(delta: &Delta, now: Timestamp) -> Vec<Fact> {
-    let made = delta.keys.iter().flat_map(|wish| {
-        wish.generations.iter().map(|generation| Fact::KeyMade {
-            credential: wish.credential.clone(),
-            generation: *generation,
-            at: now,
-            fingerprint: "".into(),
-        })
-    });
+    let made = delta
+        .keys
+        .iter()
+        .flat_map(|wish| wish.generations.iter().map(|generation| wish.fulfilled(*generation, now, "".into())));
     let confirmed =
         delta.puts.iter().map(|put| Fact::Confirmed { environment: put.key.environment().clone(), serial: put.serial });
     made.chain(confirmed).collect()

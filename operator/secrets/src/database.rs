@@ -66,7 +66,7 @@ pub enum StoreError {
 }
 
 /// The newest format of the file, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 const TABLES: &str = "
 CREATE TABLE keys (
@@ -76,6 +76,8 @@ CREATE TABLE keys (
     made_at INTEGER NOT NULL,
     fingerprint TEXT NOT NULL,
     sealed BLOB NOT NULL,
+    asked INTEGER,
+    expires_at INTEGER,
     PRIMARY KEY (namespace, name, generation)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE revoked (
@@ -94,6 +96,12 @@ CREATE TABLE first_seen (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE meta (key TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE seal (id INTEGER PRIMARY KEY CHECK (id = 1), sealed BLOB NOT NULL) STRICT;
+";
+
+/// What format 2 has and format 1 had not. A key without `asked` was asked for as what it is.
+const SECOND: &str = "
+ALTER TABLE keys ADD COLUMN asked INTEGER;
+ALTER TABLE keys ADD COLUMN expires_at INTEGER;
 ";
 
 /// Opens the file and makes the tables that are missing.
@@ -120,6 +128,10 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     match found {
         0 => {
             transaction.execute_batch(TABLES).map_err(&failed)?;
+            transaction.pragma_update(None, "user_version", FORMAT).map_err(&failed)?;
+        }
+        1 => {
+            transaction.execute_batch(SECOND).map_err(&failed)?;
             transaction.pragma_update(None, "user_version", FORMAT).map_err(&failed)?;
         }
         FORMAT => {}

@@ -24,8 +24,12 @@ pub struct Made {
     pub credential: Name,
     /// Which of its generations.
     pub generation: i64,
+    /// See [`KeyWish::asked`].
+    pub asked: i64,
     /// When it was made, to the microsecond.
     pub at: Timestamp,
+    /// When it ends, by the rule that held when it was made.
+    pub expires: Option<Timestamp>,
     /// See [`ApiKey::fingerprint`].
     pub fingerprint: Arc<str>,
     /// The key itself.
@@ -38,7 +42,9 @@ impl Made {
         Fact::KeyMade {
             credential: self.credential.clone(),
             generation: self.generation,
+            asked: self.asked,
             at: self.at,
+            expires: self.expires,
             fingerprint: self.fingerprint.clone(),
         }
     }
@@ -61,6 +67,20 @@ pub struct Revoked {
     pub at: Timestamp,
 }
 
+/// A key from elsewhere was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// It was a key once, and is to be none any more.
+    #[error("this key was revoked, and a revoked key never comes back")]
+    Revoked,
+    /// It is one already. Whose, is nobody else's business.
+    #[error("another credential has the same key")]
+    Taken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Store {
     /// Makes the store hold exactly one key for each of `generations` of the credential, and returns those that are new.
     ///
@@ -68,7 +88,7 @@ impl Store {
     ///
     /// See [`StoreError`]; the store is then as it was.
     pub fn ensure(&mut self, credential: &Name, generations: &[i64], now: Timestamp) -> Result<Vec<Made>, StoreError> {
-        self.apply(&[KeyWish { credential: credential.clone(), generations: generations.to_vec() }], now)
+        self.apply(&[KeyWish::new(credential.clone(), generations.to_vec())], now)
     }
 
     /// Destroys every key of the credential.
@@ -102,6 +122,32 @@ impl Store {
         Ok(made)
     }
 
+    /// Takes in a key from elsewhere, as that of generation 1 of the credential that wishes for it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ImportError`]; the store is then as it was.
+    pub fn import(&mut self, wish: &KeyWish, key: ApiKey, now: Timestamp) -> Result<Made, ImportError> {
+        let fingerprint = key.fingerprint();
+        if self.revoked(&fingerprint)?.is_some() {
+            return Err(ImportError::Revoked);
+        }
+        let failed = at(&self.path, "store keys");
+        let now = moment(now.as_microsecond());
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        let is_taken = transaction
+            .prepare_cached("SELECT 1 FROM keys WHERE fingerprint = ?1")
+            .and_then(|mut same| same.exists([&*fingerprint]))
+            .map_err(&failed)?;
+        if is_taken {
+            return Err(ImportError::Taken);
+        }
+        let mut made = Vec::new();
+        keep(&transaction, &self.seal, wish, 1, now, key, &mut made, &failed)?;
+        transaction.commit().map_err(&failed)?;
+        made.pop().ok_or(ImportError::Taken)
+    }
+
     /// The keys of a credential, oldest generation first.
     ///
     /// # Errors
@@ -112,7 +158,7 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached(
-                "SELECT generation, made_at, fingerprint, sealed FROM keys
+                "SELECT generation, made_at, fingerprint, sealed, asked, expires_at FROM keys
                  WHERE namespace = ?1 AND name = ?2 ORDER BY generation",
             )
             .map_err(&failed)?;
@@ -134,7 +180,7 @@ impl Store {
         let mut statement = self
             .connection
             .prepare_cached(
-                "SELECT generation, made_at, fingerprint, sealed, namespace, name FROM keys
+                "SELECT generation, made_at, fingerprint, sealed, asked, expires_at, namespace, name FROM keys
                  ORDER BY namespace, name, generation",
             )
             .map_err(&failed)?;
@@ -142,7 +188,7 @@ impl Store {
         let mut last = Name::new("", "");
         while let Some(row) = rows.next().map_err(&failed)? {
             let text = |index| row.get_ref(index).and_then(|value| value.as_str().map_err(rusqlite::Error::from));
-            let (namespace, name) = (text(4).map_err(&failed)?, text(5).map_err(&failed)?);
+            let (namespace, name) = (text(6).map_err(&failed)?, text(7).map_err(&failed)?);
             // Neighbours in this order share their texts.
             if *namespace != *last.namespace {
                 last = Name::new(namespace, name);
@@ -184,7 +230,7 @@ fn fulfil(
     made: &mut Vec<Made>,
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Result<(), StoreError> {
-    let KeyWish { credential, generations } = wish;
+    let KeyWish { credential, generations, .. } = wish;
     let (namespace, name) = (&*credential.namespace, &*credential.name);
     let held = transaction
         .prepare_cached("SELECT generation FROM keys WHERE namespace = ?1 AND name = ?2")
@@ -205,19 +251,36 @@ fn fulfil(
             .and_then(|mut delete| delete.execute(row))
             .map_err(failed)?;
     }
-    for generation in wanted.difference(&held) {
+    for generation in wanted.difference(&held).filter(|generation| wish.imports(**generation).is_none()) {
         let key = fresh(transaction, failed)?;
-        let fingerprint = key.fingerprint();
-        let sealed =
-            seal.seal(Binding::Key(credential, *generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
-        transaction
-            .prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
-            .and_then(|mut insert| {
-                insert.execute((namespace, name, *generation, now.as_microsecond(), &*fingerprint, sealed))
-            })
-            .map_err(failed)?;
-        made.push(Made { credential: credential.clone(), generation: *generation, at: now, fingerprint, key });
+        keep(transaction, seal, wish, *generation, now, key, made, failed)?;
     }
+    Ok(())
+}
+
+/// Stores a key that is new.
+#[expect(clippy::too_many_arguments, reason = "a row and what it takes to write one")]
+fn keep(
+    transaction: &Transaction<'_>,
+    seal: &Seal,
+    wish: &KeyWish,
+    generation: i64,
+    now: Timestamp,
+    key: ApiKey,
+    made: &mut Vec<Made>,
+    failed: &impl Fn(rusqlite::Error) -> StoreError,
+) -> Result<(), StoreError> {
+    let KeyWish { credential, asked, .. } = wish;
+    let (namespace, name) = (&*credential.namespace, &*credential.name);
+    let (expires, fingerprint) = (wish.expiry(now), key.fingerprint());
+    let sealed = seal.seal(Binding::Key(credential, generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
+    let until = expires.map(Timestamp::as_microsecond);
+    let row = (namespace, name, generation, now.as_microsecond(), &*fingerprint, sealed, *asked, until);
+    transaction
+        .prepare_cached("INSERT INTO keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")
+        .and_then(|mut insert| insert.execute(row))
+        .map_err(failed)?;
+    made.push(Made { credential: credential.clone(), generation, asked: *asked, at: now, expires, fingerprint, key });
     Ok(())
 }
 
@@ -236,7 +299,7 @@ fn fresh(transaction: &Transaction<'_>, failed: &impl Fn(rusqlite::Error) -> Sto
     Err(StoreError::Random)
 }
 
-/// The key of a row that begins with generation, moment, fingerprint and sealed key.
+/// The key of a row that begins with generation, moment, fingerprint, sealed key, what was asked for and its end.
 fn opened(
     seal: &Seal,
     row: &Row<'_>,
@@ -244,13 +307,15 @@ fn opened(
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Result<Made, StoreError> {
     let generation = row.get(0).map_err(failed)?;
+    let asked = row.get::<_, Option<i64>>(4).map_err(failed)?.unwrap_or(generation);
+    let expires = row.get::<_, Option<i64>>(5).map_err(failed)?.map(moment);
     let at = moment(row.get(1).map_err(failed)?);
     let fingerprint: Arc<str> = row.get(2).map_err(failed)?;
     let sealed = row.get_ref(3).and_then(|value| value.as_blob().map_err(rusqlite::Error::from)).map_err(failed)?;
     let text = seal.open(Binding::Key(&credential, generation), sealed);
-    let key = text.as_ref().and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+    let key = text.as_ref().and_then(|text| ApiKey::stored(std::str::from_utf8(text).ok()?));
     match key {
-        Some(key) => Ok(Made { credential, generation, at, fingerprint, key }),
+        Some(key) => Ok(Made { credential, generation, asked, at, expires, fingerprint, key }),
         None => Err(StoreError::Sealed { credential, generation }),
     }
 }
@@ -267,7 +332,7 @@ mod tests {
     }
 
     fn wishes(count: usize) -> Vec<KeyWish> {
-        let wish = |index| KeyWish { credential: Name::new("team", format!("c{index}")), generations: vec![1] };
+        let wish = |index| KeyWish::new(Name::new("team", format!("c{index}")), vec![1]);
         (0..count).map(wish).collect()
     }
 

@@ -20,6 +20,6 @@ mod open;
 mod seal;
 
 pub use database::StoreError;
-pub use keys::{Made, Revoked};
+pub use keys::{ImportError, Made, Revoked};
 pub use open::{OpenError, Store};
 pub use seal::{DataKeyError, KeyLocation};

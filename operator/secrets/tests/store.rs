@@ -7,9 +7,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
+use portico_core::api_key::ApiKey;
 use portico_core::delta::KeyWish;
 use portico_core::key::{Kind, Name, ObjectKey};
-use portico_secrets::{DataKeyError, KeyLocation, Made, OpenError, Store, StoreError};
+use portico_secrets::{DataKeyError, ImportError, KeyLocation, Made, OpenError, Store, StoreError};
 use rusqlite::Connection;
 
 fn at(seconds: i64) -> Timestamp {
@@ -93,10 +94,54 @@ fn rotation_keeps_what_is_asked_for() {
 }
 
 #[test]
+fn what_was_asked_for_and_until_when_is_remembered() {
+    let (_folder, dir) = state();
+    let mut store = open(&dir);
+    let lifetime = "60s".parse().ok();
+    let wish = KeyWish { asked: 3, lifetime, ..KeyWish::new(name("a"), vec![7]) };
+    let made = store.apply(std::slice::from_ref(&wish), at(5)).expect("made");
+    assert_eq!((made[0].generation, made[0].asked, made[0].expires), (7, 3, Some(at(65))));
+    assert_eq!(store.apply(&[KeyWish { lifetime: None, ..wish }], at(6)).expect("nothing to do"), []);
+    drop(store);
+    assert_eq!(held(&open(&dir)), made);
+}
+
+#[test]
+fn a_key_from_elsewhere_works_until_it_is_revoked() {
+    let (_folder, dir) = state();
+    let mut store = open(&dir);
+    let wish = |credential: &str| KeyWish { import: Some(Box::default()), ..KeyWish::new(name(credential), vec![1]) };
+    assert_eq!(store.apply(&[wish("a")], at(1)).expect("nothing to make"), []);
+    let old = ApiKey::import("the-key-of-another-gateway").expect("it fits");
+    let made = store.import(&wish("a"), old.clone(), at(2)).expect("taken");
+    assert_eq!(store.apply(&[wish("a")], at(3)).expect("it is there"), []);
+    assert!(matches!(store.import(&wish("b"), old.clone(), at(3)), Err(ImportError::Taken)));
+    drop(store);
+    let mut store = open(&dir);
+    assert_eq!(held(&store), [made]);
+    store.destroy(&name("a"), at(4)).expect("destroyed");
+    assert!(matches!(store.import(&wish("a"), old, at(5)), Err(ImportError::Revoked)));
+}
+
+#[test]
+fn the_first_format_is_carried_over() {
+    let (_folder, dir) = state();
+    let mut store = open(&dir);
+    let made = store.ensure(&name("a"), &[2], at(5)).expect("made");
+    drop(store);
+    let database = Connection::open(dir.join("secrets.db")).expect("opens");
+    let before =
+        "ALTER TABLE keys DROP COLUMN asked; ALTER TABLE keys DROP COLUMN expires_at; PRAGMA user_version = 1;";
+    database.execute_batch(before).expect("as it was");
+    drop(database);
+    assert_eq!(held(&open(&dir)), made);
+}
+
+#[test]
 fn of_two_wishes_the_later_holds() {
     let (_folder, dir) = state();
     let mut store = open(&dir);
-    let wish = |generations: &[i64]| KeyWish { credential: name("a"), generations: generations.to_vec() };
+    let wish = |generations: &[i64]| KeyWish::new(name("a"), generations.to_vec());
     assert_eq!(store.apply(&[wish(&[1]), wish(&[])], at(1)).expect("applied"), []);
     assert_eq!(held(&store), []);
     assert_eq!(store.apply(&[wish(&[]), wish(&[4])], at(1)).expect("applied").len(), 1);
@@ -239,9 +284,7 @@ fn child_that_is_killed() {
     let Ok(dir) = std::env::var("PORTICO_TEST_STATE") else { return };
     let mut store = open(Path::new(&dir));
     for generation in 1.. {
-        let wishes: Vec<_> = (0..200)
-            .map(|index| KeyWish { credential: name(&format!("c{index}")), generations: vec![generation] })
-            .collect();
+        let wishes: Vec<_> = (0..200).map(|index| KeyWish::new(name(&format!("c{index}")), vec![generation])).collect();
         store.apply(&wishes, at(generation)).expect("applied");
         println!("\ncommitted {generation}");
     }
@@ -279,10 +322,7 @@ fn measure_100_000_keys() {
     let (_folder, dir) = state();
     let mut store = open(&dir);
     let wishes: Vec<_> = (0..100_000)
-        .map(|index| KeyWish {
-            credential: Name::new(format!("team-{}", index % 500), format!("credential-{index}")),
-            generations: vec![1],
-        })
+        .map(|index| KeyWish::new(Name::new(format!("team-{}", index % 500), format!("credential-{index}")), vec![1]))
         .collect();
     let start = std::time::Instant::now();
     assert_eq!(store.apply(&wishes, at(1)).expect("applied").len(), 100_000);

@@ -1,6 +1,6 @@
 //! APIs at a gateway: a product's endpoint together with what each of its plans allows there.
 
-use portico_crds::{ApiProductSpec, Endpoint, LifecycleStage, Limit as LimitSpec, PlanSpec};
+use portico_crds::{ApiProductSpec, Endpoint, Lifecycle, LifecycleStage, Limit as LimitSpec, PlanSpec};
 
 use super::{Scene, nearest, stage_at};
 use crate::diagnostic::Diagnostic;
@@ -31,7 +31,24 @@ pub(crate) fn apis(scene: Scene<'_>, name: &Name) -> Vec<(Name, u32, Api)> {
         .collect()
 }
 
-fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint) -> Option<Api> {
+/// Where a product of this stage is served, whatever becomes of the gateways there.
+pub(super) fn environments(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, stage: LifecycleStage) -> Vec<Name> {
+    if matches!(stage, LifecycleStage::Draft | LifecycleStage::Retired) {
+        return Vec::new();
+    }
+    let served = spec.endpoints.iter().filter(|endpoint| version(scene, spec, endpoint).is_some());
+    let mut environments: Vec<Name> = served.map(|endpoint| World::resolve(&endpoint.environment, name)).collect();
+    environments.sort();
+    environments.dedup();
+    environments
+}
+
+/// The version that an endpoint serves, and what that says of its own life.
+fn version<'a>(
+    scene: Scene<'_>,
+    spec: &'a ApiProductSpec,
+    endpoint: &'a Endpoint,
+) -> Option<(&'a str, Option<&'a Lifecycle>)> {
     let known = |version: &str| spec.versions.iter().find(|known| known.name == version);
     let version = match &endpoint.version {
         Some(version) if spec.versions.is_empty() || known(version).is_some() => version.as_str(),
@@ -39,11 +56,14 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
         None => spec.versions.first().map_or(ONLY_VERSION, |version| version.name.as_str()),
     };
     let own = known(version).and_then(|version| version.lifecycle.as_ref());
-    if own.is_some_and(|own| matches!(stage_at(own, scene.now).0, LifecycleStage::Draft | LifecycleStage::Retired)) {
-        return None;
-    }
-    let deprecated =
-        own.into_iter().chain([&spec.lifecycle]).find(|lifecycle| lifecycle.stage == LifecycleStage::Deprecated);
+    let is_served =
+        |own: &Lifecycle| !matches!(stage_at(own, scene.now).0, LifecycleStage::Draft | LifecycleStage::Retired);
+    own.is_none_or(is_served).then_some((version, own))
+}
+
+fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint) -> Option<Api> {
+    let (version, own) = version(scene, spec, endpoint)?;
+    let deprecated = own.into_iter().chain([&spec.lifecycle]).filter_map(deprecated).reduce(Deprecated::and);
     let operations = described(scene, name, version);
 
     let plans = scene.world.plans_of.of(name).filter_map(|plan| {
@@ -66,10 +86,16 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
         cors: endpoint.cors.clone(),
         plans: plans.collect(),
         guarded: guarded.collect(),
-        deprecated: deprecated.map(|lifecycle| Deprecated {
-            since: lifecycle.deprecated_at.map(|at| *at),
-            sunset: lifecycle.sunset_at.map(|at| *at),
-        }),
+        deprecated,
+    })
+}
+
+/// What callers are told of something that is deprecated.
+fn deprecated(lifecycle: &Lifecycle) -> Option<Deprecated> {
+    (lifecycle.stage == LifecycleStage::Deprecated).then(|| Deprecated {
+        since: lifecycle.deprecated_at.map(|at| *at),
+        sunset: lifecycle.sunset_at.map(|at| *at),
+        links: lifecycle.url.iter().cloned().collect(),
     })
 }
 
@@ -119,7 +145,8 @@ fn at_product(
             None => limits.push(compiled),
         }
     }
-    ApiPlan { plan: plan.clone(), only: only.map(|only| found(operations, &only.operations)), limits }
+    let only = only.map(|only| found(operations, &only.operations));
+    ApiPlan { plan: plan.clone(), only, limits, deprecated: deprecated(&spec.lifecycle) }
 }
 
 fn scope(limit: &LimitSpec, operations: Option<&Operations>) -> Option<Scope> {

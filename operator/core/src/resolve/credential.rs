@@ -9,7 +9,7 @@ use super::{Scene, after, sooner};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::{Client, GrantedScope};
 use crate::key::{Kind, Name, ObjectKey};
-use crate::world::World;
+use crate::world::{Made, World};
 
 /// What becomes of a credential's keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub(crate) enum Hold {
 pub(crate) enum Idle {
     /// Its file has to be mended: see its problems.
     Broken,
+    /// Its key has ended by the plan's rule, and it does not rotate by itself.
+    Outlived,
+    /// Nothing that it opens is served where it works.
+    Unserved,
     /// No gateway of this build can check it.
     Unsupported,
     /// Until somebody does something: approves, lets it go live, mends what it is for.
@@ -55,6 +59,10 @@ pub(crate) struct CredentialView {
     pub(crate) idle: Option<(Idle, Box<str>)>,
     /// Until when the previous generation is good.
     pub(crate) previous_until: Option<Timestamp>,
+    /// How long a key is good for that is made now.
+    pub(crate) lifetime: Option<Span>,
+    /// When it ends, if that is soon.
+    pub(crate) ends_soon: Option<Timestamp>,
     pub(crate) problems: Vec<Diagnostic>,
     pub(crate) wake: Option<Timestamp>,
 }
@@ -67,6 +75,8 @@ impl CredentialView {
             client: None,
             idle: Some((idle, why.into())),
             previous_until: None,
+            lifetime: None,
+            ends_soon: None,
             problems: Vec::new(),
             wake: None,
         }
@@ -186,7 +196,13 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             view = failed(Hold::Kept, "too-many-credentials", "metadata.name", message, "delete one of them first");
         } else {
             let overlap = spec.overlap.or(plans.iter().find_map(|plan| plan.overlap)).unwrap_or_default();
+            view.lifetime = plans.iter().filter_map(|plan| plan.lifetime).min();
             rotate(scene, name, spec, overlap, &mut view);
+            let products = || plans.iter().flat_map(|plan| &plan.products);
+            if view.idle.is_none() && !products().any(|product| product.environments.contains(&environment)) {
+                let why = format!("none of the products that it opens is served in Environment {environment}");
+                view.idle = Some((Idle::Unserved, why.into()));
+            }
         }
     }
     view.wake = sooner(view.wake, spec.expires_at.map(|end| *end));
@@ -240,6 +256,8 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
         client: Some(client),
         idle: None,
         previous_until: None,
+        lifetime: None,
+        ends_soon: None,
         problems: Vec::new(),
         wake: None,
     }
@@ -257,22 +275,82 @@ fn idle(views: &[(&Name, &SubscriptionView)]) -> Idle {
     ended.into_iter().find(|(phase, _)| is(*phase)).map_or(Idle::Cancelled, |(_, idle)| idle)
 }
 
+/// The longest time that it is said beforehand that a key ends, and at most this part of its life.
+const WARNING: Span = Span::from_secs(14 * 24 * 60 * 60);
+const PART: u64 = 5;
+
 /// Which generations are good: the current one once it is made, and until then, or for the overlap, the one before.
-/// Without an overlap the one before is over at once, whether or not there is a new one yet.
+/// Without an overlap the one before is over at once, whether or not there is a new one yet; unless it is rotated by
+/// itself, for which nobody should be locked out. One that was asked for later than what is asked for now is over too: the
+/// commit that asked for it was reverted.
+///
+/// A key whose time is over opens nothing and is kept all the same: that it was there is why no other is made.
 fn rotate(scene: Scene<'_>, name: &Name, spec: &CredentialSpec, overlap: Span, view: &mut CredentialView) {
     let Some(client) = &mut view.client else { return };
+    let now = scene.now;
     let made = scene.world.made.get(name).map(Vec::as_slice).unwrap_or_default();
-    let current = made.iter().find(|made| made.generation == spec.generation);
-    let previous = made.iter().rfind(|made| made.generation < spec.generation);
-    if let Some(previous) = previous.filter(|_| overlap > Span::default()) {
+    let newest = made.last();
+    let standing = newest.filter(|newest| newest.asked == spec.generation);
+    let due = standing.zip(spec.rotate_every).and_then(|(key, every)| {
+        let ends = key.expires.map(|end| earlier(key.at, end, overlap.seconds, 2));
+        sooner(Some(after(key.at, every)), ends)
+    });
+    let is_due = due.is_some_and(|due| due <= now);
+    let wanted = match (standing, newest) {
+        (Some(standing), _) if !is_due => standing.generation,
+        (_, Some(newest)) => spec.generation.max(newest.generation.saturating_add(1)),
+        (_, None) => spec.generation,
+    };
+    let current = standing.filter(|_| !is_due);
+    let previous = made.iter().rfind(|made| made.generation < wanted && made.asked <= spec.generation);
+    if let Some(previous) = previous.filter(|previous| (overlap > Span::default() || is_due) && is_good(previous, now))
+    {
         let until = current.map(|current| after(current.at, overlap));
-        if until.is_none_or(|until| until > scene.now) {
+        if until.is_none_or(|until| until > now) {
             view.generations.push(previous.generation);
-            view.previous_until = until;
-            view.wake = sooner(view.wake, until);
+            view.previous_until = until.and_then(|until| sooner(Some(until), previous.expires));
+            view.wake = sooner(view.wake, view.previous_until.or(previous.expires));
         }
     }
-    view.generations.push(spec.generation);
-    client.generations =
-        view.generations.iter().copied().filter(|wanted| made.iter().any(|made| made.generation == *wanted)).collect();
+    view.generations.push(wanted);
+    if wanted == 1
+        && spec.import.is_some()
+        && let Some(why) = scene.world.not_imported.get(name)
+    {
+        let key = name.clone().of(Kind::Credential);
+        let message = format!("the key that it imports was not taken: {why}");
+        let help = "give another key, or leave out `import` to have one made";
+        view.problems.push(Diagnostic::error("not-imported", &key, "spec.import", message).help(help));
+    }
+    client.generations = made
+        .iter()
+        .filter(|made| view.generations.contains(&made.generation) && is_good(made, now))
+        .map(|made| made.generation)
+        .collect();
+    let Some(current) = current else { return };
+    if client.generations.is_empty() {
+        let ended = current.expires.unwrap_or(now);
+        let why = format!("its key ended on {ended}, by the rule of its plan; raise `generation` for a new one");
+        view.idle = Some((Idle::Outlived, why.into()));
+        view.client = None;
+        return;
+    }
+    view.wake = sooner(view.wake, due);
+    let end = sooner(spec.expires_at.map(|end| *end), current.expires.filter(|_| spec.rotate_every.is_none()));
+    if let Some(end) = end.filter(|end| *end > now) {
+        let soon = earlier(current.at, end, WARNING.seconds, PART);
+        view.ends_soon = (soon <= now).then_some(end);
+        view.wake = sooner(view.wake, Some(if soon <= now { end } else { soon }));
+    }
+}
+
+fn is_good(made: &Made, now: Timestamp) -> bool {
+    made.expires.is_none_or(|expires| expires > now)
+}
+
+/// So many seconds before the end of a key, and at most a part of its life.
+fn earlier(made: Timestamp, end: Timestamp, seconds: u64, part: u64) -> Timestamp {
+    let life = u64::try_from(end.as_second() - made.as_second()).unwrap_or(0);
+    let before = i64::try_from(seconds.min(life / part)).unwrap_or(0);
+    Timestamp::from_second(end.as_second() - before).unwrap_or(end)
 }

@@ -70,7 +70,7 @@ fn dateless(key: &ObjectKey) -> Diagnostic {
 }
 
 /// The earlier of two moments, where there is one.
-fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+pub(crate) fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -78,7 +78,7 @@ fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp>
 }
 
 /// The moment a span after another; the end of time where that is out of range.
-fn after(moment: Timestamp, span: portico_crds::Span) -> Timestamp {
+pub(crate) fn after(moment: Timestamp, span: portico_crds::Span) -> Timestamp {
     let seconds = i64::try_from(span.seconds).unwrap_or(i64::MAX);
     Timestamp::from_second(moment.as_second().saturating_add(seconds)).unwrap_or(Timestamp::MAX)
 }

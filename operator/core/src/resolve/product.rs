@@ -21,6 +21,8 @@ pub(crate) struct ProductTerms {
     /// Teams that may see it; `None` is everyone.
     pub(crate) teams: Option<Vec<Name>>,
     pub(crate) scopes: Vec<(Arc<str>, ScopeMode)>,
+    /// Where it is served.
+    pub(crate) environments: Vec<Name>,
 }
 
 /// A product as plans and APIs see it.
@@ -125,6 +127,7 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         consumers: spec.consumers.clone(),
         teams: audience_teams(spec.visibility.audience, &spec.visibility.teams, name),
         scopes: spec.scopes.iter().map(|scope| (scope.name.as_str().into(), scope.mode)).collect(),
+        environments: super::api::environments(scene, name, spec, stage),
     };
     Some(ProductView { terms: Arc::new(terms), problems, wake })
 }

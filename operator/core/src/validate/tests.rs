@@ -88,6 +88,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("Credential", "{application: {name: a}, environment: {name: a}}", &[]),
+    (
+        "Credential",
+        "{application: {name: a}, environment: {name: a}, rotateEvery: 0h}",
+        &["spec.rotateEvery invalid-value"],
+    ),
+    (
+        "Plan",
+        "{title: a, products: [{name: a}], credentials: {lifetime: 0d}}",
+        &["spec.credentials.lifetime invalid-value"],
+    ),
 ];
 
 #[test]
@@ -119,4 +129,4 @@ fn every_rule_of_the_definitions_is_here() {
     assert_eq!(count, KNOWN_RULES, "a rule came or went: look through `validate`");
 }
 
-const KNOWN_RULES: usize = 21;
+const KNOWN_RULES: usize = 23;

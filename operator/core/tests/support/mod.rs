@@ -84,7 +84,7 @@ fn author(annotations: &serde_yaml::Value) -> Option<Arc<Author>> {
 /// A core with a secret store that makes what is wished, and a gateway that confirms at once.
 pub struct World {
     pub core: Core,
-    pub made: BTreeMap<(Name, i64), Timestamp>,
+    pub made: BTreeMap<(Name, i64), Fact>,
     pub now: Timestamp,
     /// What a front end would have written, that asks for a status only when it is told to.
     pub told: BTreeMap<ObjectKey, Status>,
@@ -134,8 +134,10 @@ impl World {
                 facts.push(Fact::KeysGone { credential: wish.credential.clone(), generations: gone });
             }
             for generation in wish.generations.iter().filter(|one| !stored.contains(one)) {
-                self.made.insert((wish.credential.clone(), *generation), self.now);
-                facts.push(made(&wish.credential, *generation, self.now));
+                let fingerprint = format!("{}#{generation}", wish.credential).into();
+                let fact = wish.fulfilled(*generation, self.now, fingerprint);
+                self.made.insert((wish.credential.clone(), *generation), fact.clone());
+                facts.push(fact);
             }
         }
         let changed = delta.removals.iter().map(|removal| (&removal.key, removal.serial));
@@ -148,7 +150,7 @@ impl World {
     /// A core that was told the same things at once.
     pub fn afresh(&self, objects: impl IntoIterator<Item = Object>) -> World {
         let mut world = World { made: self.made.clone(), ..World::new(self.now) };
-        let facts = self.made.iter().map(|((name, generation), at)| made(name, *generation, *at)).collect();
+        let facts = self.made.values().cloned().collect();
         let changes = objects.into_iter().map(Change::Put).collect();
         let delta = world.core.apply(Batch { now: self.now, changes, facts });
         let facts = world.follow(&delta);
@@ -161,7 +163,9 @@ pub fn made(credential: &Name, generation: i64, at: Timestamp) -> Fact {
     Fact::KeyMade {
         credential: credential.clone(),
         generation,
+        asked: generation,
         at,
+        expires: None,
         fingerprint: format!("{credential}#{generation}").into(),
     }
 }
@@ -213,7 +217,9 @@ impl Memory {
                 let _ = writeln!(text, "{round} - {}", named(&removal.key));
             }
             for wish in &delta.keys {
-                let _ = writeln!(text, "{round} keys of {}: {:?}", wish.credential, wish.generations);
+                let from = wish.import.as_ref().map(|secret| format!(", the first one from {}", secret.name));
+                let from = from.unwrap_or_default();
+                let _ = writeln!(text, "{round} keys of {}: {:?}{from}", wish.credential, wish.generations);
             }
             for put in &delta.puts {
                 if let Output::Client(client) = &put.output {
@@ -299,9 +305,10 @@ fn state(core: &Core, key: &ObjectKey) -> String {
         Some(Detail::Subscription { phase, plan: None, .. }) => {
             let _ = writeln!(text, "    {phase:?}: nothing is granted");
         }
-        Some(Detail::Credential { generations, previous_valid_until, .. }) => {
+        Some(Detail::Credential { generations, previous_valid_until, expires_at, .. }) => {
             let until = previous_valid_until.map(|until| format!(", the old one until {until}")).unwrap_or_default();
-            let _ = writeln!(text, "    keys {generations:?}{until}");
+            let end = expires_at.map(|end| format!(", ends {end}")).unwrap_or_default();
+            let _ = writeln!(text, "    keys {generations:?}{until}{end}");
         }
         Some(Detail::Plan { subscriptions, limits }) => {
             if *subscriptions > 0 {

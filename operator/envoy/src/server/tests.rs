@@ -156,7 +156,7 @@ fn api(product: &str, change: impl FnOnce(&mut Api)) -> (OutputKey, Output) {
         base_path: format!("/{}", product.name),
         upstream: Upstream { url: format!("http://{address}"), ..Upstream::default() },
         cors: None,
-        plans: vec![ApiPlan { plan: name("owner/gold"), only: None, limits: Vec::new() }],
+        plans: vec![ApiPlan { plan: name("owner/gold"), only: None, limits: Vec::new(), deprecated: None }],
         guarded: Vec::new(),
         deprecated: None,
     };

@@ -1,7 +1,8 @@
 //! The API keys of an environment, in shards.
 //!
 //! A shard is one filter configuration that Envoy asks for by name (`keys/<shard>`). It says which keys there are and
-//! what each stands for; see [`client`]. A key that is added or taken away changes one shard and nothing else.
+//! what each stands for; see [`client`]. All keys that Portico did not make are in one, and so is every request with a key
+//! that no other shard may have. A key that is added or taken away changes one shard and nothing else.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ use prost::Name as _;
 use super::{CLIENT_HEADER, KeySource, wire};
 
 /// How many shards there are.
-pub(super) const SHARDS: usize = 1024;
+pub(super) const SHARDS: usize = 1024 + 1;
 
 /// Of what type a shard is.
 pub(super) fn type_url() -> String {
@@ -27,6 +28,11 @@ pub(super) fn type_url() -> String {
 /// The name under which Envoy asks for a shard.
 pub(super) fn resource_name(shard: &str) -> String {
     format!("keys/{shard}")
+}
+
+/// The names of all shards, by place.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    api_key::shards().chain([api_key::FOREIGN.to_owned()])
 }
 
 /// The keys of an environment.
@@ -67,7 +73,7 @@ pub(super) struct Touched {
 
 impl Keys {
     pub(super) fn new() -> Self {
-        let places = api_key::shards().zip(0u16..).collect();
+        let places = names().zip(0u16..).collect();
         Keys { shards: (0..SHARDS).map(|_| Shard::default()).collect(), places, clients: HashMap::new() }
     }
 
@@ -121,7 +127,7 @@ impl Keys {
 
     /// The shard's name, such as `0a`, by its place.
     pub(super) fn name(place: u16) -> String {
-        api_key::shards().nth(usize::from(place)).unwrap_or_default()
+        names().nth(usize::from(place)).unwrap_or_default()
     }
 
     /// The credentials that have keys in a shard, in order.
@@ -152,11 +158,6 @@ impl Keys {
         credentials.sort_by(|a, b| a.key.cmp(&b.key));
         wire::extension(&resource_name(&Keys::name(place)), &filter(header, credentials))
     }
-}
-
-/// Lets nobody in.
-pub(super) fn denial(header: &str) -> TypedExtensionConfig {
-    wire::extension("denial", &filter(header, Vec::new()))
 }
 
 fn filter(header: &str, credentials: Vec<auth::Credential>) -> auth::ApiKeyAuth {

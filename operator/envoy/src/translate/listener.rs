@@ -82,7 +82,7 @@ pub(super) fn resource(
 ) -> (listener::Listener, Vec<u8>) {
     let plain = Options { access_log: None };
     let mut essence = assemble(listener, settings, certificates, &plain, hcm::HttpFilter::default()).encode_to_vec();
-    for shard in api_key::shards() {
+    for shard in keys::names() {
         essence.extend_from_slice(shard.as_bytes());
     }
     essence.extend_from_slice(settings.api_key_header.as_bytes());
@@ -238,26 +238,20 @@ fn discovery(type_url: String) -> core::ExtensionConfigSource {
 }
 
 fn key_filter(header: &str) -> hcm::HttpFilter {
-    let type_url = keys::type_url();
-    let map = api_key::shards()
-        .map(|shard| {
-            let action = composite::ExecuteFilterAction {
-                dynamic_config: Some(composite::DynamicConfig {
-                    name: keys::resource_name(&shard),
-                    config_discovery: Some(discovery(type_url.clone())),
-                }),
-                ..composite::ExecuteFilterAction::default()
-            };
-            (format!("{}{shard}", api_key::PREFIX), on_match(&action))
+    let looked_up = |shard: &str| {
+        on_match(&composite::ExecuteFilterAction {
+            dynamic_config: Some(composite::DynamicConfig {
+                name: keys::resource_name(shard),
+                config_discovery: Some(discovery(keys::type_url())),
+            }),
+            ..composite::ExecuteFilterAction::default()
         })
-        .collect();
-    let denial = composite::ExecuteFilterAction {
-        typed_config: Some(keys::denial(header)),
-        ..composite::ExecuteFilterAction::default()
     };
+    let map = api_key::shards().map(|shard| (format!("{}{shard}", api_key::PREFIX), looked_up(&shard))).collect();
     let input = HttpRequestHeaderMatchInput { header_name: header.to_owned() };
     let matcher = xds::Matcher {
-        on_no_match: Some(Box::new(on_match(&denial))),
+        // Never without: what is not looked up is let through.
+        on_no_match: Some(Box::new(looked_up(api_key::FOREIGN))),
         matcher_type: Some(xds::matcher::MatcherType::MatcherTree(xds::matcher::MatcherTree {
             input: Some(wire::xds_extension("envoy.matching.inputs.request_headers", &input)),
             tree_type: Some(xds::matcher::matcher_tree::TreeType::PrefixMatchMap(

@@ -16,7 +16,7 @@ use envoy_types::pb::envoy::extensions::filters::http::cors::v3::CorsPolicy;
 use envoy_types::pb::envoy::r#type::matcher::v3::StringMatcher;
 use envoy_types::pb::envoy::r#type::matcher::v3::string_matcher::MatchPattern;
 use envoy_types::pb::google::protobuf::BoolValue;
-use portico_core::gateway::{Api, Deprecated, Guarded};
+use portico_core::gateway::{Api, ApiPlan, Deprecated, Guarded};
 use portico_core::key::Name;
 use portico_crds::{Cors, EnvoySettings};
 use serde_json::json;
@@ -119,7 +119,7 @@ pub(super) fn of_api(
     }
     for plan in &api.plans {
         for cell in cells(plan) {
-            routes.push(writer.cell(&plan.plan, &cell)?);
+            routes.push(writer.cell(plan, &cell)?);
         }
     }
     for plan in api.plans.iter().filter(|plan| plan.only.is_some()) {
@@ -191,7 +191,7 @@ impl Writer<'_> {
         let body = json!({ "error": "forbidden", "message": message });
         route::Route {
             r#match: Some(matching),
-            response_headers_to_add: self.response_headers(),
+            response_headers_to_add: response_headers(self.api.deprecated.clone()),
             action: Some(answer(403, body.to_string())),
             ..route::Route::default()
         }
@@ -214,7 +214,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn cell(&self, plan: &Name, cell: &Cell<'_>) -> Result<route::Route, Invalid> {
+    fn cell(&self, plan: &ApiPlan, cell: &Cell<'_>) -> Result<route::Route, Invalid> {
+        let deprecated = [&self.api.deprecated, &plan.deprecated].into_iter().flatten().cloned();
+        let plan = &plan.plan;
         let mut headers = vec![has(keys::has_plan(plan))];
         headers.extend(cell.method.map(|method| is_method(method, !cell.strict, cell.head_apart)));
         let matching = match cell.path {
@@ -232,7 +234,7 @@ impl Writer<'_> {
             r#match: Some(matching),
             request_headers_to_add: self.request_headers(plan),
             request_headers_to_remove: vec![CLIENT_HEADER.to_owned()],
-            response_headers_to_add: self.response_headers(),
+            response_headers_to_add: response_headers(deprecated.reduce(Deprecated::and)),
             action: Some(route::route::Action::Route(route::RouteAction {
                 cluster_specifier: Some(route::route_action::ClusterSpecifier::Cluster(self.cluster.clone())),
                 host_rewrite_specifier: Some(route::route_action::HostRewriteSpecifier::HostRewriteLiteral(
@@ -280,16 +282,26 @@ impl Writer<'_> {
         headers.extend(identity.environment.iter().map(|name| wire::header(name, self.environment.to_string())));
         headers
     }
+}
 
-    fn response_headers(&self) -> Vec<core::HeaderValueOption> {
-        let Some(Deprecated { since, sunset }) = self.api.deprecated else { return Vec::new() };
-        let mut headers = Vec::new();
-        headers.extend(since.map(|since| wire::header("deprecation", format!("@{}", since.as_second()))));
-        headers.extend(
-            sunset.map(|sunset| wire::header("sunset", sunset.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())),
-        );
-        headers
+fn response_headers(deprecated: Option<Deprecated>) -> Vec<core::HeaderValueOption> {
+    let Some(Deprecated { since, sunset, links }) = deprecated else { return Vec::new() };
+    let mut headers = Vec::new();
+    headers.extend(since.map(|since| wire::header("deprecation", format!("@{}", since.as_second()))));
+    headers
+        .extend(sunset.map(|sunset| wire::header("sunset", sunset.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())));
+    let relations = [("deprecation", since.is_some()), ("sunset", sunset.is_some())];
+    for (relation, _) in relations.into_iter().filter(|(_, is_said)| *is_said) {
+        for link in
+            links.iter().filter(|link| link.bytes().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(&byte)))
+        {
+            headers.push(wire::one_more(
+                "link",
+                format!("<{}>; rel=\"{relation}\"; type=\"text/html\"", wire::literal(link)),
+            ));
+        }
     }
+    headers
 }
 
 fn answer(status: u32, body: String) -> route::route::Action {

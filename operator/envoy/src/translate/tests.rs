@@ -38,6 +38,7 @@ fn shown(only: Option<&[&str]>, limits: &[(Scope, u64)]) -> Vec<String> {
                 per: Period::Minute,
             })
             .collect(),
+        deprecated: None,
     };
     let show = |cell: &super::cells::Cell<'_>| {
         let limits: Vec<_> = cell.limits.iter().map(|limit| limit.requests.to_string()).collect();

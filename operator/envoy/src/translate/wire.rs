@@ -55,6 +55,12 @@ pub(super) fn header(name: &str, value: String) -> core::HeaderValueOption {
     }
 }
 
+/// A header beside those of the same name.
+pub(super) fn one_more(name: &str, value: String) -> core::HeaderValueOption {
+    let append_action = core::header_value_option::HeaderAppendAction::AppendIfExistsOrAdd.into();
+    core::HeaderValueOption { append_action, ..header(name, value) }
+}
+
 /// Text in which Envoy is to see no `%…%` commands.
 pub(super) fn literal(text: &str) -> String {
     text.replace('%', "%%")

@@ -351,7 +351,7 @@ pub fn api(product: &str, base_path: &str, upstream: SocketAddr, plans: Vec<ApiP
 }
 
 pub fn plan(plan: &str) -> ApiPlan {
-    ApiPlan { plan: name(plan), only: None, limits: Vec::new() }
+    ApiPlan { plan: name(plan), only: None, limits: Vec::new(), deprecated: None }
 }
 
 pub fn limit(id: &str, scope: Scope, requests: u64, per: Period) -> Limit {

@@ -86,7 +86,7 @@ pub struct Engine {
     /// Secrets that Portico made, as they stand.
     pub(super) secrets: Secrets,
     /// Which keys should exist.
-    pub(super) wishes: HashMap<Name, Vec<i64>>,
+    pub(super) wishes: HashMap<Name, KeyWish>,
     /// Keys that were made and do not stand in a Secret yet. They are not used before.
     pub(super) fresh: HashMap<Name, Vec<Key>>,
     /// Generations and digests of the newest keys as statuses have them; asked when Secrets are seen for the first time.
@@ -229,7 +229,8 @@ impl Engine {
             .map(|wake| now + Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or(Duration::ZERO));
         let writes = self.is_leader.then(|| self.outbox.wake(self.places(now))).flatten();
         let calm = self.rush.until(now).filter(|_| self.is_leader);
-        core.into_iter().chain(writes).chain(calm).fold(now + NAP, Instant::min)
+        let told = (!self.facts.is_empty()).then_some(now);
+        core.into_iter().chain(writes).chain(calm).chain(told).fold(now + NAP, Instant::min)
     }
 
     /// How many writes may be under way now.
@@ -282,6 +283,7 @@ impl Engine {
             }
             Seen::Certificates(name, texts) => {
                 if self.held.certificates(&name, texts) {
+                    self.ask_for_imports(&name);
                     self.refresh_certificates();
                 }
             }
@@ -477,7 +479,12 @@ impl Engine {
         }
         // Another replica made them; this one is to let them in as well.
         let belongs = self.belongs(delivered);
-        let wanted = self.wishes.get(&credential).filter(|_| belongs).map(Vec::as_slice).unwrap_or_default();
+        let wanted = self
+            .wishes
+            .get(&credential)
+            .filter(|_| belongs)
+            .map(|wish| wish.generations.as_slice())
+            .unwrap_or_default();
         let is_fresh = |key: &Key| self.fresh.get(&credential).is_some_and(|fresh| fresh.iter().any(|one| one == key));
         let new = delivered.keys.iter().filter(|key| wanted.contains(&key.generation) && !is_fresh(key)).cloned();
         for key in new.collect::<Vec<_>>() {
@@ -515,6 +522,21 @@ impl Engine {
             self.note(&credential.clone().of(Kind::Credential), true, "SecretRestored", &text);
         }
         self.outbox.want(task, Instant::now());
+    }
+
+    /// A Secret may have the keys that credentials of its namespace wait for.
+    fn ask_for_imports(&mut self, secret: &Name) {
+        let waiting = self.wishes.values().filter(|wish| {
+            let is_here = wish.credential.namespace == secret.namespace;
+            is_here && wish.import.as_ref().is_some_and(|import| *import.name == *secret.name)
+        });
+        for wish in waiting {
+            // What was refused is not tried again: another key may stand there now.
+            if let Some(fresh) = self.fresh.get_mut(&wish.credential) {
+                fresh.retain(|key| wish.imports(key.generation).is_none());
+            }
+            self.outbox.want(Task::Secret(wish.credential.clone()), Instant::now());
+        }
     }
 
     /// A Secret with certificates or credentials says something else.
@@ -631,8 +653,10 @@ impl Engine {
     /// Keys that should exist, and those that should not. What should not is forgotten before anything is written.
     fn wish(&mut self, wishes: Vec<KeyWish>) {
         let now = Instant::now();
-        for KeyWish { credential, generations } in wishes {
-            self.facts.extend(self.held.retain(&credential, &generations));
+        for wish in wishes {
+            let KeyWish { credential, generations, .. } = &wish;
+            let credential = credential.clone();
+            self.facts.extend(self.held.retain(&credential, generations));
             if let Some(fresh) = self.fresh.get_mut(&credential) {
                 fresh.retain(|key| generations.contains(&key.generation));
             }
@@ -649,7 +673,7 @@ impl Engine {
             if generations.is_empty() {
                 self.wishes.remove(&credential);
             } else {
-                self.wishes.insert(credential.clone(), generations);
+                self.wishes.insert(credential.clone(), wish);
             }
             self.outbox.want(Task::Secret(credential), now);
         }

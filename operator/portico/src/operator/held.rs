@@ -24,9 +24,9 @@ impl Held {
         if known.iter().any(|known| known.generation == key.generation) {
             return None;
         }
-        let Key { generation, at, key: secret } = &key;
+        let Key { generation, asked, at, expires, key: ref secret } = key;
         let (credential, fingerprint) = (credential.clone(), secret.fingerprint());
-        let fact = Fact::KeyMade { credential, generation: *generation, at: *at, fingerprint };
+        let fact = Fact::KeyMade { credential, generation, asked, at, expires, fingerprint };
         known.push(key);
         known.sort_by_key(|known| known.generation);
         Some(fact)
@@ -35,6 +35,13 @@ impl Held {
     /// The keys of a credential, oldest first.
     pub fn of(&self, credential: &Name) -> Vec<Key> {
         read(&self.keys).get(credential).cloned().unwrap_or_default()
+    }
+
+    /// Whether another credential has the same key.
+    pub fn is_taken(&self, credential: &Name, key: &ApiKey) -> bool {
+        let keys = read(&self.keys);
+        let mut others = keys.iter().filter(|(name, _)| *name != credential);
+        others.any(|(_, keys)| keys.iter().any(|known| known.key == *key))
     }
 
     /// Forgets all generations but these; answers what the core is to know.

@@ -1,10 +1,13 @@
 //! What the leader writes: the Secret of a credential, and the status of an object.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
+use portico_core::batch::Fact;
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::status::Condition;
 use portico_kube::outbox;
 use portico_kube::secret::{Delivered, Key, secret_of};
 use portico_kube::status::{Observed, wanted};
@@ -14,6 +17,14 @@ use tracing::Instrument;
 use super::engine::Engine;
 use super::metrics::Outcome;
 use crate::up::chain;
+
+/// The reason of a credential that has to be rotated soon.
+const ENDS_SOON: &str = "ExpiresSoon";
+
+/// Whether those who look at an object should be told.
+fn is_news(ready: &Condition, before: Option<bool>) -> bool {
+    before != Some(ready.status) || ready.reason == ENDS_SOON
+}
 
 /// Something to write.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,10 +66,9 @@ impl Engine {
             self.outbox.want(Task::Status(key.clone()), until);
             return false;
         }
-        if let Some(ready) =
-            status.condition("Ready").filter(|ready| standing.observed.holds("Ready") != Some(ready.status))
+        if let Some(ready) = status.condition("Ready").filter(|ready| is_news(ready, standing.observed.holds("Ready")))
         {
-            let is_bad = status.condition("Stalled").is_some();
+            let is_bad = status.condition("Stalled").is_some() || ready.reason == ENDS_SOON;
             self.note(key, is_bad, ready.reason, &ready.message);
         }
         let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid.clone());
@@ -109,9 +119,14 @@ impl Engine {
         Name::new(credential.namespace.clone(), name)
     }
 
+    /// Generations that should have a key.
+    fn generations(&self, credential: &Name) -> &[i64] {
+        self.wishes.get(credential).map(|wish| wish.generations.as_slice()).unwrap_or_default()
+    }
+
     /// The keys that there are and should be, and those that were made and are not delivered yet.
     fn wanted_keys(&self, credential: &Name) -> Vec<Key> {
-        let generations = self.wishes.get(credential).map(Vec::as_slice).unwrap_or_default();
+        let generations = self.generations(credential);
         let fresh = self.fresh.get(credential).map(Vec::as_slice).unwrap_or_default();
         let mut keys: Vec<Key> = self.held.of(credential).into_iter().chain(fresh.iter().cloned()).collect();
         keys.retain(|key| generations.contains(&key.generation));
@@ -125,7 +140,7 @@ impl Engine {
         let object = credential.clone().of(Kind::Credential);
         let owner = self.objects.get(&object).map(|standing| standing.uid.clone());
         let target = self.target(credential);
-        let mut to_write = None;
+        let (mut to_write, mut claim) = (None, None);
         // One of a credential before, with the same name.
         let is_stale = |known: &Delivered| owner.as_ref().is_some_and(|owner| known.owner != *owner);
         if let Some(owner) = owner.clone().filter(|_| self.wishes.contains_key(credential)) {
@@ -138,6 +153,8 @@ impl Engine {
                 let from = self.from(credential);
                 to_write = Some((secret_of(&target, credential, &owner, from.as_deref(), &keys), version));
             }
+            let whose = format!("{owner} {}", self.from(credential).unwrap_or_default());
+            claim = self.claims(credential).map(|fingerprint| (fingerprint, whose));
         }
         let is_wanted = self.wishes.contains_key(credential);
         let to_delete: Vec<Name> = self
@@ -146,6 +163,8 @@ impl Engine {
             .filter(|known| !is_wanted || known.name != target || is_stale(known))
             .map(|known| known.name.clone())
             .collect();
+        let gone = self.secrets.of(credential).filter(|_| !is_wanted).flat_map(|known| &known.keys);
+        let revoked: Vec<Arc<str>> = gone.filter(|key| key.key.is_foreign()).map(|key| key.key.fingerprint()).collect();
         if to_write.is_none() && to_delete.is_empty() {
             // It stands there although no answer said so: the answer was lost.
             let standing = self.secrets.get(&target).filter(|known| self.is_right(known)).cloned();
@@ -158,10 +177,16 @@ impl Engine {
         let span = tracing::info_span!("write", kind = "secret", %credential);
         let write = async move {
             let result = async {
+                if !revoked.is_empty() {
+                    write::revoke(&client, &target.namespace, &revoked).await?;
+                }
                 // One that is in the way goes first; one with the same keys when they stand in another.
                 let (before, after): (Vec<&Name>, Vec<&Name>) = to_delete.iter().partition(|name| **name == target);
                 for name in before {
                     write::delete_secret(&client, name).await?;
+                }
+                if let Some((fingerprint, whose)) = claim.filter(|_| to_write.is_some()) {
+                    write::claim(&client, &target.namespace, &fingerprint, &whose).await?;
                 }
                 let written = match to_write {
                     Some((secret, version)) => Some(write::secret(&client, secret, version.as_deref()).await?),
@@ -182,12 +207,31 @@ impl Engine {
 
     /// Makes the keys that are missing. They stay the same until they are delivered or no longer wanted.
     fn make_keys(&mut self, credential: &Name) {
-        let generations = self.wishes.get(credential).cloned().unwrap_or_default();
+        let Some(wish) = self.wishes.get(credential) else { return };
         let held = self.held.of(credential);
         let fresh = self.fresh.entry(credential.clone()).or_default();
-        for generation in generations {
+        // To the second, as it is written down.
+        let at = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
+        let mut refused = None;
+        for generation in wish.generations.iter().copied() {
             let is_there = |key: &Key| key.generation == generation;
             if held.iter().any(is_there) || fresh.iter().any(is_there) {
+                continue;
+            }
+            if let Some(import) = wish.imports(generation) {
+                let secret = Name::new(credential.namespace.clone(), import.name.as_str());
+                let Some(text) = self.held.only(&secret, import.key.as_deref()) else { continue };
+                let key = ApiKey::import(text.trim_end_matches(['\r', '\n'])).map_err(|error| error.to_string());
+                match key {
+                    Ok(key) if self.held.is_taken(credential, &key) => {
+                        refused = Some("another credential has the same key".into());
+                    }
+                    Ok(key) => {
+                        let (asked, expires) = (wish.asked, wish.expiry(at));
+                        fresh.push(Key { generation, asked, at, expires, key });
+                    }
+                    Err(why) => refused = Some(why.into()),
+                }
                 continue;
             }
             let mut random = [0; 20];
@@ -195,13 +239,26 @@ impl Engine {
                 tracing::error!(%error, "the system gives no random bytes; no key is made");
                 continue;
             }
-            // To the second, as it is written down.
-            let at = Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default();
-            fresh.push(Key { generation, at, key: ApiKey::from_random(random) });
+            let (asked, expires) = (wish.asked, wish.expiry(at));
+            fresh.push(Key { generation, asked, at, expires, key: ApiKey::from_random(random) });
         }
         if fresh.is_empty() {
             self.fresh.remove(credential);
         }
+        if let Some(why) = refused {
+            self.not_imported(credential, why);
+        }
+    }
+
+    /// The digest of the key from elsewhere that is about to be delivered.
+    fn claims(&self, credential: &Name) -> Option<Arc<str>> {
+        let wish = self.wishes.get(credential)?;
+        let key = self.fresh.get(credential)?.iter().find(|key| wish.imports(key.generation).is_some())?;
+        Some(key.key.fingerprint())
+    }
+
+    fn not_imported(&mut self, credential: &Name, why: Arc<str>) {
+        self.report([Fact::NotImported { credential: credential.clone(), why }]);
     }
 
     pub(super) fn secret_written(
@@ -215,6 +272,10 @@ impl Engine {
             Err(error) => {
                 let text = chain(&error);
                 tracing::warn!(%credential, error = text, "a Secret was not written; trying again");
+                if matches!(error, WriteError::Claimed) {
+                    self.fresh.remove(credential);
+                    self.not_imported(credential, text.as_str().into());
+                }
                 if !error.is_passing() {
                     self.note(&object, true, "SecretNotWritten", &text);
                 }
@@ -226,7 +287,7 @@ impl Engine {
         }
         let Some(delivered) = written else { return Outcome::Written };
         let fresh = self.fresh.remove(credential).unwrap_or_default();
-        let wanted = self.wishes.get(credential).cloned().unwrap_or_default();
+        let wanted = self.generations(credential).to_vec();
         let mut facts = Vec::new();
         for key in delivered.keys.iter().filter(|key| wanted.contains(&key.generation)) {
             if let Some(fact) = self.held.take(credential, key.clone()) {

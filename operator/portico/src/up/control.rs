@@ -8,8 +8,9 @@ use std::sync::mpsc::Sender;
 use anyhow::Context;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
+use portico_core::api_key::ApiKey;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::UnixListener;
@@ -37,6 +38,7 @@ pub fn serve(socket: &Path, events: Sender<Event>) -> anyhow::Result<()> {
         .route("/access", get(access))
         .route("/explain", get(explain))
         .route("/reveal", get(reveal))
+        .route("/import", post(import))
         .with_state(events);
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
@@ -101,4 +103,16 @@ async fn reveal(State(events): State<Sender<Event>>, Query(named): Query<Named>)
         answer::reveal(&credential, &engine.reveal(&credential)?)
     })
     .await
+}
+
+async fn import(State(events): State<Sender<Event>>, Query(named): Query<Named>, text: String) -> Answer {
+    let refused = |why: String| (StatusCode::CONFLICT, why);
+    let credential = name(&named.name).map_err(|error| refused(format!("{error:#}")))?;
+    let key = ApiKey::import(text.trim_end_matches(['\r', '\n'])).map_err(|error| refused(error.to_string()))?;
+    let (reply, answer) = oneshot::channel();
+    let reply = Box::new(move |taken| drop(reply.send(taken)));
+    let stopping = || (StatusCode::SERVICE_UNAVAILABLE, "Portico is stopping".to_owned());
+    events.send(Event::Import { credential, key, reply }).map_err(|_| stopping())?;
+    answer.await.map_err(|_| stopping())?.map_err(refused)?;
+    Ok(Json(json!({})))
 }

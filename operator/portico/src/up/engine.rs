@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::Timestamp;
 use portico_core::Core;
+use portico_core::api_key::ApiKey;
 use portico_core::batch::{Batch, Change, Fact};
 use portico_core::delta::{Delta, KeyWish};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_envoy::translate::KeySource as _;
 use portico_git::watch::Signal;
 use portico_git::{Advance, CommitId, ReadError, Reader};
 use portico_secrets::Store;
@@ -28,6 +30,8 @@ pub enum Event {
     Git(Signal),
     /// From the gateways.
     Gateway(News),
+    /// Somebody has the key that a credential waits for.
+    Import { credential: Name, key: ApiKey, reply: Box<dyn FnOnce(Result<(), String>) + Send> },
     /// Something wants to look.
     Ask(Box<dyn FnOnce(&Engine) + Send>),
     /// It is time to stop.
@@ -49,6 +53,8 @@ pub struct Engine {
     say: Say,
     /// Keys that could not be made or destroyed yet.
     owed: BTreeMap<Name, KeyWish>,
+    /// Credentials that wait for the key that they import.
+    awaited: BTreeMap<Name, KeyWish>,
     retry_at: Option<Instant>,
     wake: Option<Timestamp>,
     pub loose: Vec<Diagnostic>,
@@ -71,6 +77,7 @@ impl Engine {
             gateway,
             say,
             owed: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             retry_at: None,
             wake: None,
             loose: Vec::new(),
@@ -93,6 +100,7 @@ impl Engine {
             let mut head = None;
             let mut news = Vec::new();
             let mut questions = Vec::new();
+            let mut imports = Vec::new();
             let mut stop = false;
             // Of several commits the newest counts; what gateways said in the meantime goes into one batch.
             for event in first.into_iter().chain(events.try_iter()) {
@@ -100,6 +108,7 @@ impl Engine {
                     Event::Git(Signal::Head { commit, rewritten }) => head = Some((commit, rewritten)),
                     Event::Git(Signal::Trouble(error)) => self.in_trouble(&error),
                     Event::Gateway(said) => news.push(said),
+                    Event::Import { credential, key, reply } => imports.push((credential, key, reply)),
                     Event::Ask(question) => questions.push(question),
                     Event::Stop => stop = true,
                 }
@@ -112,6 +121,9 @@ impl Engine {
                 self.follow(commit, rewritten)?;
             }
             self.hear(news);
+            for (credential, key, reply) in imports {
+                reply(self.import(&credential, key));
+            }
             self.pay_debts();
             if self.wake.is_some_and(|wake| wake <= Timestamp::now()) {
                 self.apply(Vec::new(), Vec::new(), None);
@@ -297,6 +309,12 @@ impl Engine {
                 self.owed.clear();
                 let mut facts = Vec::new();
                 for wish in wishes {
+                    let is_there = self.gateway.keys().key(&wish.credential, 1).is_some();
+                    if wish.generations.contains(&1) && wish.import.is_some() && !is_there {
+                        self.awaited.insert(wish.credential.clone(), wish.clone());
+                    } else {
+                        self.awaited.remove(&wish.credential);
+                    }
                     let gone = self.gateway.keys().retain(&wish.credential, &wish.generations);
                     if !gone.is_empty() {
                         facts.push(Fact::KeysGone { credential: wish.credential, generations: gone });
@@ -317,6 +335,21 @@ impl Engine {
                 Vec::new()
             }
         }
+    }
+
+    /// Takes in the key that a credential waits for.
+    fn import(&mut self, credential: &Name, key: ApiKey) -> Result<(), String> {
+        let Some(wish) = self.awaited.get(credential) else {
+            return Err(format!(
+                "Credential {credential} waits for no key: `portico explain credential/{credential}` says how it stands"
+            ));
+        };
+        let made = self.store.import(wish, key, Timestamp::now()).map_err(|error| chain(&error))?;
+        self.awaited.remove(credential);
+        let fact = made.fact();
+        self.gateway.keys().insert(made.credential, made.generation, made.key);
+        self.apply(Vec::new(), vec![fact], None);
+        Ok(())
     }
 
     fn pay_debts(&mut self) {
