@@ -67,19 +67,18 @@ pub(crate) fn run() -> String {
 
 /// How many requests of one application get through where 100 may, sent as fast as it goes.
 fn over_limit(gateway: &Gateway, services: &services::Services) -> String {
-    let mut text = String::new();
-    for way in [2, 3] {
+    let way = |way: usize| {
         services.limit(100);
         let request = format!("GET / HTTP/1.1\r\nhost: test\r\nx-application: greedy-{way}\r\n\r\n").into_bytes();
         let flood = load::flood(gateway.addresses[way], 8, Duration::from_secs(12), &[request]);
-        text.push_str(&format!(
+        format!(
             "{}: of {} requests in 12 s, {} got through where 100 may\n",
             WAYS[way],
             count(flood.good + flood.other),
             count(flood.good)
-        ));
-    }
-    text
+        )
+    };
+    [2, 3].map(way).concat()
 }
 
 fn one_by_one(address: SocketAddr, requests: usize) -> Vec<Duration> {

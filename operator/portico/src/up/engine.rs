@@ -15,6 +15,7 @@ use portico_core::batch::{Batch, Change, Fact};
 use portico_core::delta::{Delta, KeyWish};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::quota::Record;
 use portico_git::watch::Signal;
 use portico_git::{Advance, CommitId, ReadError, Reader};
 use portico_secrets::Store;
@@ -28,6 +29,8 @@ pub enum Event {
     Git(Signal),
     /// From the gateways.
     Gateway(News),
+    /// What was counted against long limits, to be kept.
+    Counted(Vec<Record>),
     /// Something wants to look.
     Ask(Box<dyn FnOnce(&Engine) + Send>),
     /// It is time to stop.
@@ -50,6 +53,8 @@ pub struct Engine {
     /// Keys that could not be made or destroyed yet.
     owed: BTreeMap<Name, KeyWish>,
     retry_at: Option<Instant>,
+    /// Whether what is counted cannot be kept.
+    forgets: bool,
     wake: Option<Timestamp>,
     pub loose: Vec<Diagnostic>,
     pub trouble: Option<String>,
@@ -72,6 +77,7 @@ impl Engine {
             say,
             owed: BTreeMap::new(),
             retry_at: None,
+            forgets: false,
             wake: None,
             loose: Vec::new(),
             trouble: None,
@@ -100,12 +106,14 @@ impl Engine {
                     Event::Git(Signal::Head { commit, rewritten }) => head = Some((commit, rewritten)),
                     Event::Git(Signal::Trouble(error)) => self.in_trouble(&error),
                     Event::Gateway(said) => news.push(said),
+                    Event::Counted(records) => self.keep(records),
                     Event::Ask(question) => questions.push(question),
                     Event::Stop => stop = true,
                 }
             }
             if stop {
                 self.gateway.stop();
+                self.keep(self.gateway.take_counts());
                 return Ok(());
             }
             if let Some((commit, rewritten)) = head {
@@ -244,6 +252,24 @@ impl Engine {
         }
         if !facts.is_empty() {
             self.apply(Vec::new(), facts, None);
+        }
+    }
+
+    /// Keeps what was counted. Where that fails, it is tried again with what is counted next.
+    fn keep(&mut self, records: Vec<Record>) {
+        match self.store.record_counts(&records, Timestamp::now()) {
+            Ok(()) => {
+                if std::mem::take(&mut self.forgets) {
+                    self.say.note("what is counted against limits can be kept again");
+                }
+            }
+            Err(error) => {
+                self.gateway.counts_not_kept(records);
+                if !std::mem::replace(&mut self.forgets, true) {
+                    let text = chain(&error);
+                    self.say.trouble(&format!("{text}: what is counted against limits would not survive a restart"));
+                }
+            }
         }
     }
 
