@@ -86,7 +86,7 @@ pub struct PlanSpec {
     #[schemars(length(max = 64))]
     pub limits: Vec<Limit>,
     /// What a limit is counted for. `Subscription` counts each subscription by itself. `Application` counts all
-    /// subscriptions of one application together.
+    /// subscriptions of one application together whose plans say so too, for limits of the whole plan or of methods.
     #[serde(default)]
     pub limits_shared_by: LimitsSharedBy,
     /// Whether somebody has to approve subscriptions.
@@ -221,7 +221,7 @@ pub struct Limit {
     /// How many requests. 0 denies.
     #[schemars(range(min = 0))]
     pub requests: i64,
-    /// In how long. Days and months are those of UTC.
+    /// In how long. Hours, days and months are those of the calendar in UTC.
     pub per: Period,
     /// The only product that it is for: the name of one of `products`. Left out, all together.
     #[serde(default, skip_serializing_if = "Option::is_none")]

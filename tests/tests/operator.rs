@@ -482,3 +482,20 @@ fn a_key_from_elsewhere_is_taken_once() {
     tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("False", "Invalid"));
     assert_eq!(tenancy.status("key-of-2020/Zx81#new"), 401);
 }
+
+#[test]
+fn what_was_counted_goes_on_with_the_next_leader() {
+    let tenancy = Tenancy::new();
+    tenancy.apply(&files::small_plan().replace("per: Hour", "per: Month"));
+    tenancy.apply(&tenancy.grant("echo-small"));
+    let setup = tenancy.operator("one");
+    let operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let key = tenancy.key("shop", "web-basic");
+    tenancy.wait_status(&key, 200);
+    assert_eq!([(); 5].map(|()| tenancy.status(&key)), [200, 200, 200, 200, 429]);
+    assert!(operator.stop().success());
+    assert_eq!(tenancy.status(&key), 200, "traffic goes on without Portico");
+    let _operator = tenancy.operator("two").xds_at(setup.xds()).ready();
+    tenancy.wait_status(&key, 429);
+}

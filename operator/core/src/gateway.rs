@@ -117,11 +117,15 @@ pub enum Scope {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limit {
-    /// A name that is unique within the plan and does not change while what it counts does not.
+    /// A name that is unique within the plan and does not change while what it counts does not. Of limits that are `shared`
+    /// those of the same name count together.
     pub id: String,
     /// Whether it counts requests to this product alone; else those to all products of the plan, together.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub alone: bool,
+    /// Whether all plans of an application that have such a limit count together; else each plan counts by itself.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// What it counts.
     pub scope: Scope,
     /// How many; 0 denies.

@@ -12,6 +12,7 @@ pub mod diagnostic;
 pub mod gateway;
 pub mod key;
 pub mod openapi;
+pub mod quota;
 mod resolve;
 pub mod status;
 mod table;

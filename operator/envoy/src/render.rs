@@ -21,7 +21,7 @@ static DESCRIPTORS: &[u8] = include_bytes!("render/descriptors.binpb");
 
 /// The files whose messages Portico sends, by their paths in the descriptors.
 #[cfg(test)]
-const FILES: [&str; 18] = [
+const FILES: [&str; 19] = [
     "envoy/config/cluster/v3/cluster.proto",
     "envoy/config/core/v3/extension.proto",
     "envoy/config/listener/v3/listener.proto",
@@ -32,6 +32,7 @@ const FILES: [&str; 18] = [
     "envoy/extensions/filters/http/cors/v3/cors.proto",
     "envoy/extensions/filters/http/header_to_metadata/v3/header_to_metadata.proto",
     "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.proto",
+    "envoy/extensions/filters/http/ratelimit/v3/rate_limit.proto",
     "envoy/extensions/filters/http/router/v3/router.proto",
     "envoy/extensions/filters/http/set_filter_state/v3/set_filter_state.proto",
     "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.proto",

@@ -3,8 +3,11 @@
 //! A delta aggregated discovery service for any number of environments. An Envoy belongs to the environment that its
 //! `node.cluster` names, as `namespace/name`; its `node.id` may be anything. An environment is answered for once
 //! [`Server::update`] was called for it the first time: an Envoy that comes back before that keeps what it has.
+//!
+//! At the same place it counts what long limits are about, see [`Server::take_counts`].
 
 mod environment;
+mod quota;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -21,13 +24,16 @@ use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service
 use envoy_types::pb::envoy::service::discovery::v3::{
     DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse,
 };
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use portico_core::delta::{Put, Removal};
 use portico_core::key::{Name, ObjectKey};
+use portico_core::quota::Counters;
 use prost::Message as _;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
+use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt as _};
+use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate as TlsCertificate, Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -152,6 +158,7 @@ struct Shared {
     sources: Sources,
     events: mpsc::UnboundedSender<Event>,
     ids: AtomicU64,
+    counters: Mutex<Counters>,
     /// Rings when all connections have to end.
     closing: watch::Sender<()>,
 }
@@ -177,7 +184,8 @@ impl Server {
         let (events, receiver) = mpsc::unbounded_channel();
         let sources = Sources { keys, certificates, options };
         let (environments, ids) = (Mutex::new(HashMap::new()), AtomicU64::new(1));
-        let shared = Shared { environments, sources, events, ids, closing: watch::Sender::new(()) };
+        let (counters, closing) = (Mutex::default(), watch::Sender::new(()));
+        let shared = Shared { environments, sources, events, ids, counters, closing };
         (Server { shared: Arc::new(shared) }, receiver)
     }
 
@@ -220,7 +228,7 @@ impl Server {
 
     /// Serves Envoys that connect over TCP, until dropped.
     pub async fn serve_tcp(&self, listener: TcpListener) -> Result<(), ServeError> {
-        self.serve(TcpListenerStream::new(listener)).await
+        self.serve(incoming(listener)).await
     }
 
     /// Serves Envoys that connect over a Unix socket, until dropped.
@@ -247,7 +255,7 @@ impl Server {
             stop.await;
             self.shared.closing.send_replace(());
         };
-        self.serve_with(builder, TcpListenerStream::new(listener), stop).await
+        self.serve_with(builder, incoming(listener), stop).await
     }
 
     /// How much was sent to all Envoys since the start.
@@ -285,6 +293,7 @@ impl Server {
         builder
             .http2_keepalive_interval(Some(Duration::from_secs(30)))
             .add_service(service)
+            .add_service(RateLimitServiceServer::new(self.clone()))
             .serve_with_incoming_shutdown(incoming, stop)
             .await
             .map_err(ServeError::Transport)
@@ -319,6 +328,11 @@ impl Server {
             let _ = self.shared.events.send(event);
         }
     }
+}
+
+/// Connections that hold nothing back: a small answer would wait 40 ms for an acknowledgement of the one before.
+fn incoming(listener: TcpListener) -> TcpIncoming {
+    TcpIncoming::from(listener).with_nodelay(Some(true))
 }
 
 fn label(kind: Type) -> &'static str {

@@ -3,7 +3,7 @@
 mod cells;
 mod clusters;
 mod keys;
-mod limits;
+pub(crate) mod limits;
 mod listener;
 mod paths;
 mod routes;
@@ -243,9 +243,10 @@ pub(crate) fn routes<'a>(apis: impl Iterator<Item = (&'a ApiId, &'a Compiled)>) 
 }
 
 /// The limits of all plans.
-pub(crate) fn limits<'a>(environment: &Name, apis: impl Iterator<Item = &'a Api>) -> (String, Resource) {
-    let origins = vec![environment.clone().of(Kind::Environment)];
-    (limits::RESOURCE.to_owned(), Resource::new(&limits::resource(apis), origins))
+pub(crate) fn limits<'a>(environment: &Name, apis: impl Iterator<Item = &'a Api> + Clone) -> [(String, Resource); 2] {
+    let resource =
+        |name: &str, limits| (name.to_owned(), Resource::new(limits, vec![environment.clone().of(Kind::Environment)]));
+    [resource(limits::RESOURCE, &limits::resource(apis.clone())), resource(limits::FALLBACK, &limits::fallback(apis))]
 }
 
 /// The listeners of an environment and their certificates, as (type, name, resource). A certificate that is not to be
@@ -282,7 +283,7 @@ pub(crate) fn listeners(
         if one.tls.is_some() && names.is_empty() {
             continue;
         }
-        let (message, essence) = listener::resource(one, &gateway.settings, &names, options);
+        let (message, essence) = listener::resource(environment, one, &gateway.settings, &names, options);
         let resource = Resource { version: Version::of(&essence), body: wire::any(&message), origins: origins.clone() };
         resources.push((Type::Listener, listener::name(one), resource));
     }

@@ -88,7 +88,7 @@ async fn a_restart_of_the_server_is_not_felt() {
     let upstream = Upstream::start().await;
     let mut world = World::start().await;
     let mut gold = plan("owner/gold");
-    gold.limits = vec![limit("hour", Scope::Plan, 4, Period::Hour)];
+    gold.limits = vec![limit("minute", Scope::Plan, 4, Period::Minute)];
     let intent = |world: &mut World| {
         let pay = api("owner/pay", "/pay", upstream.address, vec![gold.clone()]);
         vec![

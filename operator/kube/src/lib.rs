@@ -4,6 +4,7 @@
 //! what should stand in the cluster, [`write`](mod@write) puts it there, and [`outbox`] decides what to write when.
 //! Nothing here decides who has access: that is the core's.
 
+pub mod counts;
 mod fence;
 pub mod lease;
 pub mod outbox;

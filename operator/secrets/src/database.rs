@@ -66,7 +66,7 @@ pub enum StoreError {
 }
 
 /// The newest format of the file, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 2;
+const FORMAT: i64 = 3;
 
 const TABLES: &str = "
 CREATE TABLE keys (
@@ -104,6 +104,20 @@ ALTER TABLE keys ADD COLUMN asked INTEGER;
 ALTER TABLE keys ADD COLUMN expires_at INTEGER;
 ";
 
+/// Since format 3.
+const COUNTS: &str = "
+CREATE TABLE counts (
+    namespace TEXT NOT NULL,
+    name TEXT NOT NULL,
+    limit_name TEXT NOT NULL,
+    application TEXT NOT NULL,
+    begins INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    used INTEGER NOT NULL,
+    PRIMARY KEY (namespace, name, limit_name, application)
+) STRICT, WITHOUT ROWID;
+";
+
 /// Opens the file and makes the tables that are missing.
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -125,17 +139,18 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(32);
     let transaction = connection.transaction().map_err(&failed)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&failed)?;
-    match found {
-        0 => {
-            transaction.execute_batch(TABLES).map_err(&failed)?;
-            transaction.pragma_update(None, "user_version", FORMAT).map_err(&failed)?;
-        }
-        1 => {
-            transaction.execute_batch(SECOND).map_err(&failed)?;
-            transaction.pragma_update(None, "user_version", FORMAT).map_err(&failed)?;
-        }
-        FORMAT => {}
+    let missing = match found {
+        0 => [TABLES, COUNTS].as_slice(),
+        1 => &[SECOND, COUNTS],
+        2 => &[COUNTS],
+        FORMAT => &[],
         _ => return Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT }),
+    };
+    for tables in missing {
+        transaction.execute_batch(tables).map_err(&failed)?;
+    }
+    if found != FORMAT {
+        transaction.pragma_update(None, "user_version", FORMAT).map_err(&failed)?;
     }
     transaction.commit().map_err(&failed)
 }

@@ -11,8 +11,9 @@
 //! - One process at a time holds a store; nobody but its owner can read its files.
 //!
 //! Beside keys it remembers since when each object is there ([`Store::first_seen`]) and single values such as the
-//! last enforced commit ([`Store::meta`]). The crate knows no clock: time comes in as data.
+//! last enforced commit ([`Store::meta`]), and what was counted against long limits ([`Store::counts`]). The crate knows no clock: time comes in as data.
 
+mod counts;
 mod database;
 mod keys;
 mod memory;

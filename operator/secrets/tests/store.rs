@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
 use portico_core::delta::KeyWish;
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::quota::Record;
 use portico_secrets::{DataKeyError, ImportError, KeyLocation, Made, OpenError, Store, StoreError};
 use rusqlite::Connection;
 
@@ -130,8 +131,7 @@ fn the_first_format_is_carried_over() {
     let made = store.ensure(&name("a"), &[2], at(5)).expect("made");
     drop(store);
     let database = Connection::open(dir.join("secrets.db")).expect("opens");
-    let before =
-        "ALTER TABLE keys DROP COLUMN asked; ALTER TABLE keys DROP COLUMN expires_at; PRAGMA user_version = 1;";
+    let before = "DROP TABLE counts; ALTER TABLE keys DROP COLUMN asked; ALTER TABLE keys DROP COLUMN expires_at; PRAGMA user_version = 1;";
     database.execute_batch(before).expect("as it was");
     drop(database);
     assert_eq!(held(&open(&dir)), made);
@@ -257,6 +257,38 @@ fn a_newer_format_is_left_alone() {
     Connection::open(dir.join("secrets.db")).and_then(|c| c.pragma_update(None, "user_version", 9)).expect("set");
     let error = Store::open(&dir, KeyLocation::Beside).expect_err("newer");
     assert!(matches!(error, OpenError::Store(StoreError::Newer { found: 9, .. })), "{error:?}");
+}
+
+#[test]
+fn an_older_format_gets_what_it_lacks() {
+    let (_folder, dir) = state();
+    let key = open(&dir).ensure(&name("a"), &[1], at(7)).expect("made")[0].key.clone();
+    Connection::open(dir.join("secrets.db"))
+        .and_then(|c| c.execute_batch("DROP TABLE counts; PRAGMA user_version = 2;"))
+        .expect("as it was");
+    let mut store = open(&dir);
+    assert_eq!(held(&store)[0].key, key);
+    store.record_counts(&[count("a", 60, 1)], at(0)).expect("recorded");
+    drop(store);
+    assert_eq!(open(&dir).counts().expect("read"), [count("a", 60, 1)]);
+}
+
+fn count(limit: &str, ends: i64, used: u64) -> Record {
+    let (limit, application) = (limit.into(), "team/app".into());
+    Record { environment: name("prod"), limit, application, begins: at(0), ends: at(ends), used }
+}
+
+#[test]
+fn counts_are_kept_until_their_window_is_over() {
+    let (_folder, dir) = state();
+    let mut store = open(&dir);
+    store.record_counts(&[count("day", 86_400, 1), count("hour", 3600, 2)], at(1)).expect("recorded");
+    store.record_counts(&[count("day", 86_400, 5)], at(3599)).expect("recorded");
+    drop(store);
+    let mut store = open(&dir);
+    assert_eq!(store.counts().expect("read"), [count("day", 86_400, 5), count("hour", 3600, 2)]);
+    store.record_counts(&[], at(3600)).expect("recorded");
+    assert_eq!(store.counts().expect("read"), [count("day", 86_400, 5)]);
 }
 
 #[test]

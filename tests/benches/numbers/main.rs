@@ -1,10 +1,11 @@
 //! The numbers of the README: `make bench`. Sizes may be given (`make bench ARGS="1000 10000"`); by default 1,000, 10,000 and
 //! 100,000 subscriptions with a key each, and 10,000 in a cluster. `ARGS="embedded 1000"` and `ARGS="cluster 1000"` measure
-//! one of the two. It prints Markdown. Every figure stands beside what it is held against,
+//! one of the two, `ARGS="quota"` what it costs to count limits elsewhere, and nothing else. It prints Markdown. Every figure stands beside what it is held against,
 //! measured in the same run.
 
 mod cluster;
 mod grow;
+mod quota;
 mod table;
 mod throughput;
 
@@ -19,6 +20,10 @@ fn main() {
     let is_asked =
         |what: &str, other: &str| words.iter().any(|word| word == what) || !words.iter().any(|word| word == other);
     println!("{}\n", machine());
+    if words.iter().any(|word| word == "quota") {
+        print!("{}", quota::run());
+        return;
+    }
     if is_asked("embedded", "cluster") {
         print!("{}", grow::report(&grow::run(&sizes(&[1_000, 10_000, 100_000]))));
     }

@@ -1,6 +1,6 @@
 //! APIs at a gateway: a product's endpoint together with what each of its plans allows there.
 
-use portico_crds::{ApiProductSpec, Endpoint, Lifecycle, LifecycleStage, Limit as LimitSpec, PlanSpec};
+use portico_crds::{ApiProductSpec, Endpoint, Lifecycle, LifecycleStage, Limit as LimitSpec, LimitsSharedBy, PlanSpec};
 
 use super::{Scene, nearest, stage_at};
 use crate::diagnostic::Diagnostic;
@@ -139,7 +139,10 @@ fn at_product(
         let scope = if blind && !denies { Some(Scope::Plan) } else { scope(limit, operations) };
         let Some(scope) = scope else { continue };
         let requests = u64::try_from(limit.requests).unwrap_or(0);
-        let compiled = Limit { id: id(limit), alone: limit.product.is_some(), scope, requests, per: limit.per };
+        let alone = limit.product.is_some();
+        // Operations and products are those of one plan, so only the others can be counted with another plan's.
+        let shared = spec.limits_shared_by == LimitsSharedBy::Application && !alone && limit.operations.is_empty();
+        let compiled = Limit { id: id(limit), alone, shared, scope, requests, per: limit.per };
         match limits.iter_mut().find(|other| other.id == compiled.id) {
             Some(other) => other.requests = other.requests.min(compiled.requests),
             None => limits.push(compiled),

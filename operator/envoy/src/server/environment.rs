@@ -196,8 +196,9 @@ impl Environment {
                 self.fixed.insert((Type::Cluster, translate::cluster_name(id)), latest.cluster.clone());
             }
         }
-        let (name, limits) = translate::limits(&self.name, self.apis.values().map(|entry| entry.wanted.as_ref()));
-        self.fixed.insert((Type::Extension, name), limits);
+        for (name, limits) in translate::limits(&self.name, self.apis.values().map(|entry| entry.wanted.as_ref())) {
+            self.fixed.insert((Type::Extension, name), limits);
+        }
         if let Some(gateway) = &self.gateway {
             let (resources, invalid) =
                 translate::listeners(&self.name, gateway, sources.certificates.as_ref(), &old, &sources.options);

@@ -1,6 +1,6 @@
 //! Where Envoy listens, and what a request passes on its way: the same filters at every listener.
 //!
-//! No filter asks Portico. In order:
+//! No filter but one asks Portico. In order:
 //! 1. before all else, headers are thrown away that only Portico may set; where there is an access log, path and host are
 //!    noted for it as they came;
 //! 2. CORS answers preflights, which carry no key;
@@ -8,7 +8,8 @@
 //!    in [`CLIENT_HEADER`]. Whatever chooses no shard is denied;
 //! 4. the application is noted for the rate limits;
 //! 5. the route is chosen again, now that the plans are known. Before, only denials and [`clusters::NOWHERE`] match;
-//! 6. rate limits;
+//! 6. rate limits by the second and the minute; then Portico is asked where the route has a longer one, and is done without
+//!    where it does not answer; then what holds without it;
 //! 7. the router.
 
 use envoy_types::pb::envoy::config::accesslog::v3 as accesslog;
@@ -75,13 +76,15 @@ pub(super) fn name(listener: &EnvoyListener) -> String {
 /// A listener, and what its version is to be made of. The version cannot be made of the listener itself: it holds maps,
 /// which are written in another order each time.
 pub(super) fn resource(
+    environment: &Name,
     listener: &EnvoyListener,
     settings: &EnvoySettings,
     certificates: &[Name],
     options: &Options,
 ) -> (listener::Listener, Vec<u8>) {
     let plain = Options { access_log: None };
-    let mut essence = assemble(listener, settings, certificates, &plain, hcm::HttpFilter::default()).encode_to_vec();
+    let mut essence =
+        assemble(environment, listener, settings, certificates, &plain, hcm::HttpFilter::default()).encode_to_vec();
     for shard in keys::names() {
         essence.extend_from_slice(shard.as_bytes());
     }
@@ -90,17 +93,19 @@ pub(super) fn resource(
         essence.extend_from_slice(path.as_bytes());
         essence.extend_from_slice(format!("{LOGGED:?}{NOTED:?}").as_bytes());
     }
-    (assemble(listener, settings, certificates, options, key_filter(&settings.api_key_header)), essence)
+    let keys = key_filter(&settings.api_key_header);
+    (assemble(environment, listener, settings, certificates, options, keys), essence)
 }
 
 fn assemble(
+    environment: &Name,
     listener: &EnvoyListener,
     settings: &EnvoySettings,
     certificates: &[Name],
     options: &Options,
     key_filter: hcm::HttpFilter,
 ) -> listener::Listener {
-    let manager = connection_manager(listener, settings, options, key_filter);
+    let manager = connection_manager(environment, listener, settings, options, key_filter);
     let chain = listener::FilterChain {
         filters: vec![listener::Filter {
             name: "envoy.filters.network.http_connection_manager".to_owned(),
@@ -146,6 +151,7 @@ fn transport(certificates: &[Name]) -> core::TransportSocket {
 }
 
 fn connection_manager(
+    environment: &Name,
     listener: &EnvoyListener,
     settings: &EnvoySettings,
     options: &Options,
@@ -163,6 +169,8 @@ fn connection_manager(
                 application_filter(),
                 reroute_filter(),
                 dynamic_filter(limits::RESOURCE, limits::type_url()),
+                filter("quota", &limits::service(environment)),
+                dynamic_filter(limits::FALLBACK, limits::type_url()),
                 filter("envoy.filters.http.router", &Router { suppress_envoy_headers: true, ..Router::default() }),
             ])
             .collect(),

@@ -243,7 +243,7 @@ impl Writer<'_> {
                 append_x_forwarded_host: true,
                 regex_rewrite: self.rewrite(),
                 timeout: Some(wire::seconds(upstream.timeout.map_or(15, |timeout| timeout.seconds))),
-                rate_limits: cell.limits.iter().map(|limit| limits::counted(plan, limit)).collect(),
+                rate_limits: cell.limits.iter().flat_map(|limit| limits::counted(plan, limit)).collect(),
                 ..route::RouteAction::default()
             })),
             ..route::Route::default()

@@ -33,6 +33,7 @@ fn shown(only: Option<&[&str]>, limits: &[(Scope, u64)]) -> Vec<String> {
             .map(|(id, (scope, requests))| Limit {
                 id: format!("{id}"),
                 alone: false,
+                shared: false,
                 scope: scope.clone(),
                 requests: *requests,
                 per: Period::Minute,

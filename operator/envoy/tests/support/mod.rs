@@ -355,7 +355,7 @@ pub fn plan(plan: &str) -> ApiPlan {
 }
 
 pub fn limit(id: &str, scope: Scope, requests: u64, per: Period) -> Limit {
-    Limit { id: id.to_owned(), alone: false, scope, requests, per }
+    Limit { id: id.to_owned(), alone: false, shared: false, scope, requests, per }
 }
 
 pub fn operation(text: &str) -> Operation {

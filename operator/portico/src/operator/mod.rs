@@ -1,6 +1,7 @@
 //! `portico operator`: follow the objects of a cluster and enforce what they say.
 
 mod authors;
+mod counts;
 mod documents;
 mod engine;
 mod givers;
@@ -21,13 +22,14 @@ use std::time::Duration;
 use anyhow::Context;
 use portico_envoy::server::{Server, Tls};
 use portico_envoy::translate::Options;
+use portico_kube::counts::Place;
 use portico_kube::lease::{self, Terms};
 use portico_kube::watch::{Scope, watch as watch_cluster};
 use portico_kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::cli::Operator;
 use authors::Authors;
@@ -87,6 +89,9 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     // It was only to see that the address is free.
     drop(listener);
     let serving = tokio::spawn(serve(server.clone(), xds, tls, leader.clone()));
+    let (end_counting, end) = oneshot::channel();
+    let place = Place::new(&client, &namespace, &format!("{}-counts", options.lease));
+    let counting = tokio::spawn(counts::keep(server.clone(), place, leader.clone(), end));
     let scope = Scope { namespaces: options.namespaces.clone(), secret_namespaces: options.secret_namespaces.clone() };
     let (seen, sources) = watch_cluster(&client, &scope);
     let (done, finished) = mpsc::unbounded_channel();
@@ -112,6 +117,10 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     engine.run(inputs).await;
     // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
     serving.abort();
+    drop(end_counting);
+    if let Err(error) = counting.await {
+        tracing::warn!(%error, "what was counted last is not kept");
+    }
     drop(leader);
     let given_back = lease.await;
     if let Some(traces) = traces {

@@ -16,6 +16,7 @@ use portico_core::batch::{Batch, Change, Fact};
 use portico_core::delta::{Delta, KeyWish};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::quota::Record;
 use portico_envoy::translate::KeySource as _;
 use portico_git::watch::Signal;
 use portico_git::{Advance, CommitId, ReadError, Reader};
@@ -32,6 +33,8 @@ pub enum Event {
     Gateway(News),
     /// Somebody has the key that a credential waits for.
     Import { credential: Name, key: ApiKey, reply: Box<dyn FnOnce(Result<(), String>) + Send> },
+    /// What was counted against long limits, to be kept.
+    Counted(Vec<Record>),
     /// Something wants to look.
     Ask(Box<dyn FnOnce(&Engine) + Send>),
     /// It is time to stop.
@@ -56,6 +59,8 @@ pub struct Engine {
     /// Credentials that wait for the key that they import.
     awaited: BTreeMap<Name, KeyWish>,
     retry_at: Option<Instant>,
+    /// Whether what is counted cannot be kept.
+    forgets: bool,
     wake: Option<Timestamp>,
     pub loose: Vec<Diagnostic>,
     pub trouble: Option<String>,
@@ -79,6 +84,7 @@ impl Engine {
             owed: BTreeMap::new(),
             awaited: BTreeMap::new(),
             retry_at: None,
+            forgets: false,
             wake: None,
             loose: Vec::new(),
             trouble: None,
@@ -109,12 +115,14 @@ impl Engine {
                     Event::Git(Signal::Trouble(error)) => self.in_trouble(&error),
                     Event::Gateway(said) => news.push(said),
                     Event::Import { credential, key, reply } => imports.push((credential, key, reply)),
+                    Event::Counted(records) => self.keep(records),
                     Event::Ask(question) => questions.push(question),
                     Event::Stop => stop = true,
                 }
             }
             if stop {
                 self.gateway.stop();
+                self.keep(self.gateway.take_counts());
                 return Ok(());
             }
             if let Some((commit, rewritten)) = head {
@@ -256,6 +264,24 @@ impl Engine {
         }
         if !facts.is_empty() {
             self.apply(Vec::new(), facts, None);
+        }
+    }
+
+    /// Keeps what was counted. Where that fails, it is tried again with what is counted next.
+    fn keep(&mut self, records: Vec<Record>) {
+        match self.store.record_counts(&records, Timestamp::now()) {
+            Ok(()) => {
+                if std::mem::take(&mut self.forgets) {
+                    self.say.note("what is counted against limits can be kept again");
+                }
+            }
+            Err(error) => {
+                self.gateway.counts_not_kept(records);
+                if !std::mem::replace(&mut self.forgets, true) {
+                    let text = chain(&error);
+                    self.say.trouble(&format!("{text}: what is counted against limits would not survive a restart"));
+                }
+            }
         }
     }
 

@@ -5,11 +5,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use portico_core::batch::Fact;
 use portico_core::delta::{OutputKey, Put, Removal};
 use portico_core::key::Name;
+use portico_core::quota::Record;
 use portico_envoy::server::{self, Progress, Server};
 use portico_envoy::supervisor::{self, Address, Settings, State, Supervisor};
 use portico_envoy::translate;
@@ -55,12 +58,23 @@ pub struct Gateway {
     events: Sender<Event>,
 }
 
+/// How often what was counted is kept. So much of it is lost when Portico is killed.
+const KEEP_COUNTS: Duration = Duration::from_secs(1);
+
 /// A Unix socket's path may be so long.
 const LONGEST_SOCKET: usize = 100;
 
 impl Gateway {
     /// Starts to serve; Envoys are started as environments come.
-    pub fn start(runtime: &Handle, address: SocketAddr, how: How, events: Sender<Event>) -> anyhow::Result<Gateway> {
+    ///
+    /// `counts` is what was counted before against long limits.
+    pub fn start(
+        runtime: &Handle,
+        address: SocketAddr,
+        how: How,
+        counts: Vec<Record>,
+        events: Sender<Event>,
+    ) -> anyhow::Result<Gateway> {
         let binary = if how.start {
             let path = std::env::var_os("PATH");
             let found = supervisor::find(how.envoy.as_deref(), path.as_deref());
@@ -71,6 +85,8 @@ impl Gateway {
         let keys = Arc::new(Keys::default());
         let certificates = Arc::new(Files::new(&how.state));
         let (server, news) = Server::new(keys.clone(), certificates, translate::Options::default());
+
+        server.restore_counts(counts);
 
         let listener = runtime
             .block_on(TcpListener::bind(address))
@@ -101,6 +117,7 @@ impl Gateway {
             Address::Tcp(address)
         };
         runtime.spawn(translate_news(news, events.clone()));
+        runtime.spawn(tell_counts(server.clone(), events.clone()));
         Ok(Gateway {
             server,
             keys,
@@ -174,6 +191,16 @@ impl Gateway {
         !self.how.start || all.all(|progress| progress.as_ref().is_some_and(&holds))
     }
 
+    /// What was counted against long limits and is not kept yet.
+    pub fn take_counts(&self) -> Vec<Record> {
+        self.server.take_counts(Timestamp::now())
+    }
+
+    /// It could not be kept.
+    pub fn counts_not_kept(&self, records: Vec<Record>) {
+        self.server.counts_not_kept(records);
+    }
+
     /// Leaves the Envoys to themselves, or stops them.
     pub fn stop(&mut self) {
         let running = std::mem::take(&mut *self.running.lock().unwrap_or_else(PoisonError::into_inner));
@@ -241,6 +268,18 @@ impl Gateway {
                     tracing::warn!(%error, "Envoy does not end as it should");
                 }
             });
+        }
+    }
+}
+
+/// Tells what was counted, as often as it may be lost.
+async fn tell_counts(server: Server, events: Sender<Event>) {
+    let mut ticks = tokio::time::interval(KEEP_COUNTS);
+    loop {
+        ticks.tick().await;
+        let records = server.take_counts(Timestamp::now());
+        if !records.is_empty() && events.send(Event::Counted(records)).is_err() {
+            return;
         }
     }
 }

@@ -43,7 +43,8 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
     let (events, inbox) = mpsc::channel();
     let how =
         How { envoy: options.envoy.clone(), start: !options.no_envoy, stop: options.stop_envoy, state: state.clone() };
-    let gateway = Gateway::start(runtime.handle(), options.xds, how, events.clone())?;
+    let counts = store.counts().context("cannot read what was counted before")?;
+    let gateway = Gateway::start(runtime.handle(), options.xds, how, counts, events.clone())?;
     let xds = gateway.address();
 
     let reader = Reader::new(repository, Options { folder, allow_empty: options.allow_empty });
