@@ -685,14 +685,8 @@ impl Core {
             pass.outputs.insert(key, Some(Output::Client(client.clone())));
         }
 
-        let made: Vec<i64> = self.world.made.get(name).into_iter().flatten().map(|made| made.generation).collect();
-        let unreadable = self.world.findings.contains_key(&name.clone().of(Kind::Credential));
-        let wanted = match &view {
-            Some(view) if view.hold != Hold::Gone => view.generations.clone(),
-            // Nobody can say what became of an object that does not read: its keys wait.
-            None if unreadable => made.clone(),
-            _ => Vec::new(),
-        };
+        let made = self.made(name);
+        let wanted = self.wanted(name, view.as_ref());
         if wanted != made {
             let makes = wanted.iter().any(|generation| !made.contains(generation));
             pass.keys.push((makes, KeyWish { credential: name.clone(), generations: wanted }));
@@ -705,6 +699,26 @@ impl Core {
                 pass.statuses.insert(World::resolve_local(subscription, name).of(Kind::Subscription));
             }
         }
+    }
+
+    /// The generations whose keys there are.
+    fn made(&self, credential: &Name) -> Vec<i64> {
+        self.world.made.get(credential).into_iter().flatten().map(|made| made.generation).collect()
+    }
+
+    /// The generations whose keys there should be.
+    fn wanted(&self, credential: &Name, view: Option<&resolve::CredentialView>) -> Vec<i64> {
+        match view {
+            Some(view) if view.hold != Hold::Gone => view.generations.clone(),
+            // Nobody can say what became of an object that does not read: its keys wait.
+            None if self.world.findings.contains_key(&credential.clone().of(Kind::Credential)) => self.made(credential),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was wished for a credential last, see [`KeyWish::generations`].
+    pub fn wished(&self, credential: &Name) -> Vec<i64> {
+        self.wanted(credential, self.views.credentials.get(credential))
     }
 
     /// Asks to be woken for a node, or no longer.
