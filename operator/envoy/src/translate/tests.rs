@@ -94,6 +94,12 @@ fn plans_are_cut_into_cells() {
             vec![(methods(&["HEAD"]), 0), (methods(&["GET"]), 5)],
             &["GET * 5 (head apart)", "HEAD * 0 (head apart)", "* * - (head apart)"],
         ),
+        (
+            "HEAD with a limit of its own is in a plan that includes GET",
+            Some(&["GET /refunds", "POST /other"]),
+            vec![(Scope::Plan, 9), (methods(&["HEAD"]), 1)],
+            &["!POST /other 9 (head apart)", "!GET /refunds 9 (head apart)", "!HEAD /refunds 1 (head apart)"],
+        ),
         ("zero", None, vec![(Scope::Plan, 9), (methods(&["DELETE"]), 0)], &["DELETE * 0", "* * 9"]),
     ];
     for (what, only, limits, expected) in cases {
