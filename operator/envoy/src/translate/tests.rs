@@ -52,7 +52,7 @@ fn shown(only: Option<&[&str]>, limits: &[(Scope, u64)]) -> Vec<String> {
 #[test]
 fn plans_are_cut_into_cells() {
     type Case<'a> = (&'a str, Option<&'a [&'a str]>, Vec<(Scope, u64)>, &'a [&'a str]);
-    let cases: [Case<'_>; 12] = [
+    let cases: [Case<'_>; 13] = [
         ("nothing said", None, vec![], &["* * -"]),
         ("a limit of the plan", None, vec![(Scope::Plan, 9)], &["* * 9"]),
         ("two periods", None, vec![(Scope::Plan, 9), (Scope::Plan, 99)], &["* * 9 99"]),
