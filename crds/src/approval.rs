@@ -64,6 +64,8 @@ use crate::{Condition, LocalRef, NamespacedRef, Stage};
     .message("grant must be given with decision Granted, and only with it"))]
 #[x_kube(validation = Rule::new("has(self.reason) == (self.decision != 'Granted')")
     .message("reason must be given with decision Denied or ChangesRequested, and only with them"))]
+#[x_kube(validation = Rule::new("!has(self.about) || self.decision != 'Granted'")
+    .message("about needs decision Denied or ChangesRequested; what is granted stands in grant"))]
 pub struct ApprovalSpec {
     /// The Subscription that it answers. It cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("subscription cannot be changed; make another Approval"))]
@@ -74,6 +76,10 @@ pub struct ApprovalSpec {
     /// What exactly is granted. A subscriber who asks for more later keeps this until somebody grants more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<Grant>,
+    /// The Plan, in this namespace, that a decision other than `Granted` is about. Left out, whatever the subscription asks of
+    /// this namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<LocalRef>,
     /// Why not, for the subscriber to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
@@ -108,7 +114,12 @@ pub struct Grant {
     /// How far it may go: `Sandbox` is environments for trying out, `Production` is all.
     #[serde(default)]
     pub stage: Stage,
-    /// The version of the plan's terms that it was granted under.
+    /// The plan's terms that are granted: what its `status.terms` said then. Where the plan says something else now, access
+    /// goes on, and the subscription says that the new terms wait for an answer. Left out, whatever the plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 16, max = 16), regex(pattern = r"^[0-9a-f]{16}$"))]
+    pub terms: Option<String>,
+    /// The version of the plan's terms that it was granted under. A newer one waits for an answer in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub terms_version: Option<String>,

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, Contract, DeletionPolicy, Lifecycle, LocalRef, NamespacedRef, Price, Security, Span, Terms, Visibility,
+    Condition, Contract, DeletionPolicy, Lifecycle, LocalRef, NamespacedRef, Price, Security, Span, Term, Terms,
+    Visibility,
 };
 
 /// Terms on which products are offered.
@@ -108,12 +109,13 @@ pub struct PlanSpec {
     /// Terms that a subscriber has to accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
-    /// How long a subscription lasts, for example `365d`. Left out, until it is cancelled.
+    /// How long a subscription lasts, for example `30d` or `1y`. Months and years are those of the calendar. Left out, until it
+    /// is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<Span>,
-    /// How long a subscription is free at first, for example `14d`.
+    pub duration: Option<Term>,
+    /// How long a subscription needs no payment, from when it was made, for example `14d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub trial: Option<Span>,
+    pub trial: Option<Term>,
     /// How many subscriptions there may be at a time. The oldest keep their places. Left out, any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
@@ -131,7 +133,8 @@ pub struct PlanSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub version: Option<String>,
-    /// An older Plan that this one takes the place of.
+    /// An older Plan that this one takes the place of. Beside `customFor`: the Plan that this one is a copy of. An Approval may
+    /// grant it to that Application's subscription to the other one, and once it is taken away, that one counts again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<LocalRef>,
     /// The one Application that this plan was made for. Nobody else sees it or may subscribe to it.
@@ -401,6 +404,14 @@ pub struct PlanStatus {
     /// How many subscriptions use it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<i64>,
+    /// Names exactly what it offers now: products, operations, scopes, limits, security, price, times and the version of its
+    /// terms. An Approval can say it in `grant.terms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
+    /// Subscriptions that its end concerns, where it is deprecated or retired: the first 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub affected: Vec<NamespacedRef>,
     /// The limits that gateways hold subscribers to, as they confirmed it. An operation stands as a method and a path. While
     /// gateways do not agree, a limit stands there as each of them has it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

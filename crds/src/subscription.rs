@@ -63,15 +63,25 @@ use crate::{Condition, LocalRef, NamespacedRef, Timestamp};
         description = "What is wrong and what to do.",
         priority = 1
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new(
+        "!(has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase == 'Cancelled' && has(oldSelf.spec.cancelAt)) || \
+         (has(self.spec.cancelAt) && self.spec.cancelAt == oldSelf.spec.cancelAt)"
+    )
+    .message("it was cancelled, and does not begin again; make another Subscription")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscriptionSpec {
     /// The Application that subscribes. It cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("application cannot be changed; make another Subscription"))]
     pub application: LocalRef,
-    /// The Plan. Change it to change to another plan, as far as that plan's `changeMode` lets you.
+    /// The Plan that it has, or asks for as its first. To change to another and keep this one until that is granted, name
+    /// the other in `change`.
     pub plan: NamespacedRef,
+    /// The wish to change to another Plan. What it has serves until that is granted; then write it as `plan`, and take this
+    /// away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Box<PlanChange>>,
     /// Scopes that it asks for, besides those that come with every subscription.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -84,12 +94,25 @@ pub struct SubscriptionSpec {
     /// Whether access is off for now. Credentials stay, and work again afterwards.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
-    /// When it ends, for example `2026-12-31T23:59:59Z`. A moment in the past ends it at once.
+    /// When it ends, for example `2026-12-31T23:59:59Z`. A moment in the past ends it at once. What has ended by it does not
+    /// begin again: that takes another Subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_at: Option<Timestamp>,
     /// Whether it should leave the sandbox for production. Somebody may have to agree.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub go_live: bool,
+}
+
+/// The wish to change to another plan, as far as that plan's `changeMode` lets you.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlanChange {
+    /// The Plan to change to.
+    pub plan: NamespacedRef,
+    /// The version of that plan's terms that was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub accepted_terms: Option<String>,
 }
 
 /// A scope that a subscription asks for.

@@ -193,3 +193,144 @@ impl JsonSchema for Span {
         json_schema!({"type": "string", "pattern": Span::PATTERN, "minLength": 2, "maxLength": 40})
     }
 }
+
+/// A length of time by the calendar, written as `1y`, `6mo`, `30d`, or joined: `1y6mo`, `1mo12h`.
+///
+/// Years and months are those of the calendar in UTC: a month after January 31st is the last of February, and a year after
+/// February 29th is February 28th. What is smaller is exact, as in a [`Span`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term {
+    /// How many months; a year is 12.
+    pub months: u16,
+    /// What goes beyond them.
+    pub rest: Span,
+}
+
+impl Term {
+    /// 100 years, as with [`Span::MAX`].
+    const MAX_MONTHS: u16 = 1200;
+
+    const PATTERN: &str = "^([0-9]{1,3}y)?([0-9]{1,4}mo)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$";
+
+    /// The moment that is so long after another; the end of time where that is out of range.
+    #[must_use]
+    pub fn after(self, moment: jiff::Timestamp) -> jiff::Timestamp {
+        let rest = i64::try_from(self.rest.seconds).unwrap_or(i64::MAX);
+        let months = jiff::Span::new().months(i64::from(self.months));
+        let utc = jiff::tz::Offset::UTC;
+        let moved = utc
+            .to_datetime(moment)
+            .checked_add(months)
+            .and_then(|moved| utc.to_timestamp(moved)?.checked_add(jiff::SignedDuration::from_secs(rest)));
+        moved.unwrap_or(jiff::Timestamp::MAX)
+    }
+}
+
+impl From<Span> for Term {
+    fn from(rest: Span) -> Self {
+        Term { months: 0, rest }
+    }
+}
+
+/// Why a text is not a [`Term`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TermError {
+    /// It is not numbers with units.
+    #[error(
+        "expected numbers with units such as `1y`, `6mo`, `30d` or `1y6mo`, the largest unit first, each at most once"
+    )]
+    Form,
+    /// It is longer than 100 years.
+    #[error("the longest term is `100y`")]
+    TooLong,
+}
+
+impl FromStr for Term {
+    type Err = TermError;
+
+    fn from_str(text: &str) -> Result<Term, TermError> {
+        let mut rest = text;
+        let mut months: u32 = 0;
+        for (unit, length) in [("y", 12), ("mo", 1)] {
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let (count, tail) = rest.split_at(digits);
+            let Some(tail) = tail.strip_prefix(unit) else { continue };
+            let count: u32 = count.parse().map_err(|_| TermError::Form)?;
+            months = count.checked_mul(length).and_then(|more| months.checked_add(more)).ok_or(TermError::TooLong)?;
+            rest = tail;
+        }
+        let months = u16::try_from(months).ok().filter(|months| *months <= Term::MAX_MONTHS);
+        let months = months.ok_or(TermError::TooLong)?;
+        if rest.is_empty() && !text.is_empty() {
+            return Ok(Term { months, rest: Span::default() });
+        }
+        match rest.parse() {
+            Ok(rest) => Ok(Term { months, rest }),
+            Err(SpanError::TooLong) => Err(TermError::TooLong),
+            Err(SpanError::Form | SpanError::Order) => Err(TermError::Form),
+        }
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, count) in [("y", self.months / 12), ("mo", self.months % 12)] {
+            if count > 0 {
+                write!(f, "{count}{unit}")?;
+            }
+        }
+        if self.months == 0 || self.rest != Span::default() { self.rest.fmt(f) } else { Ok(()) }
+    }
+}
+
+impl Serialize for Term {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Term {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Term {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Term".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "pattern": Term::PATTERN, "minLength": 2, "maxLength": 40})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terms_are_read_and_written_and_go_by_the_calendar() {
+        let after = |from: &str, term: &str| {
+            let term: Term = term.parse().unwrap();
+            assert_eq!(term.to_string().parse(), Ok(term));
+            term.after(from.parse().unwrap()).to_string()
+        };
+        assert_eq!(after("2028-02-29T12:00:00Z", "1y"), "2029-02-28T12:00:00Z");
+        assert_eq!(after("2028-02-29T12:00:00Z", "4y"), "2032-02-29T12:00:00Z");
+        assert_eq!(after("2026-01-31T23:59:59Z", "1mo"), "2026-02-28T23:59:59Z");
+        assert_eq!(after("2028-01-31T00:00:00Z", "1mo"), "2028-02-29T00:00:00Z");
+        assert_eq!(after("2026-01-31T00:00:00Z", "1y1mo1d1s"), "2027-03-01T00:00:01Z");
+        assert_eq!(after("2026-01-01T00:00:00Z", "365d"), "2027-01-01T00:00:00Z");
+        assert_eq!(after("9990-01-01T00:00:00Z", "100y"), jiff::Timestamp::MAX.to_string());
+        for wrong in ["", "1", "mo", "y", "1mo1y", "1d1mo", "1w", "-1y", "1.5y"] {
+            assert_eq!(wrong.parse::<Term>(), Err(TermError::Form), "{wrong}");
+        }
+        assert_eq!("101y".parse::<Term>(), Err(TermError::TooLong));
+    }
+}

@@ -304,6 +304,15 @@ impl Tenancy {
         self.cluster.apply(&self.here(text));
     }
 
+    /// Applies a text of [`files`] that may be refused.
+    ///
+    /// # Errors
+    ///
+    /// What the API server says against it.
+    pub fn try_apply(&self, text: &str) -> Result<(), kube::Error> {
+        self.cluster.try_apply(&self.cluster.admin(), "default", &self.here(text)).map(|_| ())
+    }
+
     /// Deletes what a text of [`files`] names.
     pub fn delete(&self, text: &str) {
         self.cluster.delete(&self.here(text));

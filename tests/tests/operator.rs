@@ -478,7 +478,12 @@ fn a_key_from_elsewhere_is_taken_once() {
     tenancy.apply(&over);
     tenancy.wait_status("key-of-2020/Zx81#new", 401);
     wait::until("the Secret to be gone", || tenancy.secret("shop", "web-basic").is_none().then_some(()));
-    tenancy.apply(&files::subscription("web-basic", "echo-basic"));
+    tenancy.wait_condition("Subscription", "shop", "web-basic", "Ready", ("True", "Cancelled"));
+    let again = files::subscription("web-basic", "echo-basic");
+    let refused = tenancy.try_apply(&again).expect_err("what was cancelled does not begin again");
+    assert!(refused.to_string().contains("make another Subscription"), "{refused}");
+    tenancy.delete(&over);
+    tenancy.apply(&again);
     tenancy.wait_condition("Credential", "shop", "web-basic", "Ready", ("False", "Invalid"));
     assert_eq!(tenancy.status("key-of-2020/Zx81#new"), 401);
 }

@@ -186,3 +186,23 @@ fn an_approval_grants_or_gives_a_reason() {
     new["subscription"]["name"] = json!("c");
     bad_change("Approval", &old, &new, "cannot be changed");
 }
+
+#[test]
+fn what_was_cancelled_stays_so() {
+    let schema = definition("Subscription").spec.versions.remove(0).schema.unwrap().open_api_v3_schema.unwrap();
+    let schema = serde_json::to_value(schema).unwrap();
+    let object = |phase: &str, end: Option<&str>| {
+        let mut spec = json!({"application": {"name": "a"}, "plan": {"name": "p"}});
+        if let Some(end) = end {
+            spec["cancelAt"] = json!(end);
+        }
+        json!({"apiVersion": "portico.dev/v1alpha1", "kind": "Subscription", "spec": spec, "status": {"phase": phase}})
+    };
+    let accepts = |old: &Value, new: &Value| Validator::new().validate(&schema, new, Some(old)).is_ok();
+    let (past, future) = (Some("2026-01-01T00:00:00Z"), Some("2090-01-01T00:00:00Z"));
+    assert!(accepts(&object("Active", None), &object("Active", past)));
+    assert!(accepts(&object("PendingCancellation", future), &object("PendingCancellation", None)));
+    assert!(accepts(&object("PendingCancellation", past), &object("Cancelled", past)), "a status is written");
+    assert!(!accepts(&object("Cancelled", past), &object("Cancelled", None)));
+    assert!(!accepts(&object("Cancelled", past), &object("Cancelled", future)));
+}

@@ -144,6 +144,17 @@ pub enum Change {
     Findings(ObjectKey, Vec<Diagnostic>),
 }
 
+/// How a subscription stands with the payment provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Payment {
+    /// There is a payment card; nothing was paid with it yet.
+    Card,
+    /// What is due is paid.
+    Paid,
+    /// It was not possible to charge what is due.
+    Failed,
+}
+
 /// Something that a neighbour did or saw. Facts are not desired state: they survive a revert.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
@@ -175,6 +186,26 @@ pub enum Fact {
         credential: Name,
         /// Which of its generations.
         generations: Vec<i64>,
+    },
+    /// A subscription was cancelled at this moment, as [`crate::delta::Delta::ended`] said once. Reported once more after a
+    /// restart: what was cancelled does not begin again.
+    Ended {
+        /// The subscription.
+        subscription: Name,
+        /// When its end took effect.
+        at: Timestamp,
+    },
+    /// Whether there is a payment provider. While there is none, nothing has to be paid.
+    PaymentProvider {
+        /// Whether there is.
+        set: bool,
+    },
+    /// What the payment provider says of a subscription.
+    Payment {
+        /// The subscription.
+        subscription: Name,
+        /// `None`: nothing yet, or no longer.
+        state: Option<Payment>,
     },
     /// A gateway confirmed every output of the environment up to and including this serial.
     Confirmed {

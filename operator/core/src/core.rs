@@ -7,14 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use portico_crds::{ApprovalSpec, Phase};
 
 use crate::batch::{Batch, Change, Fact};
 use crate::delta::{Delta, KeyWish, Output, OutputKey, Put, Removal};
 use crate::gateway::ApiPlan;
 use crate::key::{Kind, Name, ObjectKey};
+use crate::life;
 use crate::resolve::{self, Hold, Scene, Views};
 use crate::table::{Map, Set};
-use crate::world::{Made, World};
+use crate::world::{Entry, Made, World};
 
 /// What is computed, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -97,6 +99,9 @@ struct Pass {
     outputs: Map<OutputKey, Option<Output>>,
     /// With whether a key has to be made.
     keys: Vec<(bool, KeyWish)>,
+    /// Plans of which it was found out in this pass who has a place.
+    placed: Set<Name>,
+    ended: Vec<(Name, Timestamp)>,
     recomputed: usize,
 }
 
@@ -220,6 +225,24 @@ impl Core {
                     }
                     pass.mark(Stage::Credential, &credential);
                     pass.statuses.insert(credential.of(Kind::Credential));
+                }
+            }
+            Fact::Ended { subscription, at } => {
+                if self.world.ended.insert(subscription.clone(), at) != Some(at) {
+                    pass.mark(Stage::Candidate, &subscription);
+                    pass.statuses.insert(subscription.of(Kind::Subscription));
+                }
+            }
+            Fact::PaymentProvider { set } => {
+                if std::mem::replace(&mut self.world.charges, set) != set {
+                    pass.mark_all(Stage::Candidate, self.world.subscriptions.keys());
+                }
+            }
+            Fact::Payment { subscription, state } => {
+                pass.mark(Stage::Candidate, &subscription);
+                match state {
+                    Some(state) => _ = self.world.payments.insert(subscription, state),
+                    None => _ = self.world.payments.remove(&subscription),
                 }
             }
             Fact::Confirmed { environment, serial } => {
@@ -436,8 +459,20 @@ impl Core {
                 self.alarm(stage, name, view.as_ref().and_then(|view| view.wake));
                 let terms = |view: Option<&resolve::PlanView>| view.map(|view| view.terms.clone());
                 let (before, after) = (terms(self.views.plans.get(name)), terms(view.as_ref()));
+                let said = self.views.plans.get(name).map(|view| view.digest.clone());
                 if replace(&mut self.views.plans, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Plan));
+                }
+                if said != self.views.plans.get(name).map(|view| view.digest.clone()) {
+                    for approval in self.world.approvals_of_plan.of(name) {
+                        let entry = self.world.approvals.get(approval);
+                        let binding = |entry: &&Entry<ApprovalSpec>| {
+                            entry.spec.grant.as_ref().is_some_and(|grant| grant.terms.is_some())
+                        };
+                        if let Some(entry) = entry.filter(binding) {
+                            pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, approval));
+                        }
+                    }
                 }
                 if before != after {
                     for product in before.iter().chain(&after).flat_map(|terms| &terms.products) {
@@ -476,19 +511,58 @@ impl Core {
             }
             Stage::Candidate => self.candidate(name, pass),
             Stage::Places => {
-                let view = resolve::places(scene, name);
+                if pass.placed.contains(name) {
+                    return;
+                }
                 let taken =
                     |places: Option<&resolve::Places>| places.map(|places| places.taken.clone()).unwrap_or_default();
-                let (before, after) = (taken(self.views.places.get(name)), taken(view.as_ref()));
-                // How many there are is said by the plan, and a change of that marks all who have a grant of it.
-                replace(&mut self.views.places, name, view);
-                pass.mark_all(Stage::Subscription, before.symmetric_difference(&after));
+                for (plan, view) in resolve::places(scene, name) {
+                    let (before, after) = (taken(self.views.places.get(&plan)), taken(view.as_ref()));
+                    // How many there are is said by the plan, and a change of that marks all who have a grant of it.
+                    replace(&mut self.views.places, &plan, view);
+                    for subscription in before.symmetric_difference(&after) {
+                        pass.mark(Stage::Subscription, subscription);
+                        // What it took or left is its siblings' loss or gain.
+                        let entry = self.world.subscriptions.get(subscription);
+                        let application =
+                            entry.map(|entry| World::resolve_local(&entry.spec.application, subscription));
+                        if let Some(application) = application {
+                            pass.mark_all(
+                                Stage::Subscription,
+                                self.world.subscriptions_of_application.of(&application),
+                            );
+                        }
+                    }
+                    pass.placed.insert(plan);
+                }
             }
             Stage::Subscription => {
                 let view = resolve::settle(scene, name);
                 let held = |view: Option<&resolve::SubscriptionView>| view.and_then(|view| view.held().cloned());
                 let plans = [held(self.views.subscriptions.get(name)), held(view.as_ref())];
                 self.count(plans, pass);
+                let before = self.views.subscriptions.get(name);
+                // What was cancelled and is not remembered is gone; this is another one by its name.
+                let same = |before: &&resolve::SubscriptionView| {
+                    before.phase != Phase::Cancelled || self.world.ended.contains_key(name)
+                };
+                if let (Some(before), Some(after)) = (before.filter(same), &view) {
+                    debug_assert!(
+                        life::may_become(before.phase, after.phase),
+                        "{name} goes from {:?} to {:?}",
+                        before.phase,
+                        after.phase
+                    );
+                }
+                // Plans that end name those whom that concerns, also those for whom it is over.
+                let names = |view: Option<&resolve::SubscriptionView>| {
+                    let view = view.filter(|view| view.phase != Phase::Cancelled)?;
+                    Some(view.grant.as_ref()?.plan.name.clone())
+                };
+                let (named, names) = (names(before), names(view.as_ref()));
+                if named != names {
+                    pass.statuses.extend(named.into_iter().chain(names).map(|plan| plan.of(Kind::Plan)));
+                }
                 if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
                     pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(name));
@@ -527,10 +601,16 @@ impl Core {
         let scene = Scene { world: &self.world, views: &self.views, now: self.now };
         let view = resolve::candidate(scene, name);
         self.alarm(Stage::Candidate, name, view.as_ref().and_then(|view| view.wake));
-        let plan = |view: Option<&resolve::Candidate>| {
-            view.and_then(|view| view.grant.as_ref()).map(|grant| grant.plan.name.clone())
+        if let Some(at) = view.as_ref().and_then(|view| view.ended(self.world.subscriptions.get(name)?))
+            && !self.world.ended.contains_key(name)
+        {
+            self.world.ended.insert(name.clone(), at);
+            pass.ended.push((name.clone(), at));
+        }
+        let plans = |view: Option<&resolve::Candidate>| {
+            view.into_iter().flat_map(resolve::Candidate::plans).cloned().collect::<Vec<Name>>()
         };
-        let plans = [plan(self.views.candidates.get(name)), plan(view.as_ref())];
+        let plans = [plans(self.views.candidates.get(name)), plans(view.as_ref())];
         if !replace(&mut self.views.candidates, name, view) {
             return;
         }
@@ -554,9 +634,10 @@ impl Core {
         }
         for sibling in self.world.subscriptions_of_application.of(application) {
             pass.mark(Stage::Subscription, sibling);
-            let grant = self.views.candidates.get(sibling).and_then(|candidate| candidate.grant.as_ref());
-            if let Some(grant) = grant.filter(|grant| grant.plan.max_subscriptions.is_some()) {
-                pass.mark(Stage::Places, &grant.plan.name);
+            for plan in self.views.candidates.get(sibling).into_iter().flat_map(resolve::Candidate::plans) {
+                if self.views.places.contains_key(plan) {
+                    pass.mark(Stage::Places, plan);
+                }
             }
         }
     }
@@ -613,14 +694,8 @@ impl Core {
             pass.outputs.insert(key, Some(Output::Client(client.clone())));
         }
 
-        let made: Vec<i64> = self.world.made.get(name).into_iter().flatten().map(|made| made.generation).collect();
-        let unreadable = self.world.findings.contains_key(&name.clone().of(Kind::Credential));
-        let wanted = match &view {
-            Some(view) if view.hold != Hold::Gone => view.generations.clone(),
-            // Nobody can say what became of an object that does not read: its keys wait.
-            None if unreadable => made.clone(),
-            _ => Vec::new(),
-        };
+        let made = self.made(name);
+        let wanted = self.wanted(name, view.as_ref());
         if wanted != made {
             let makes = wanted.iter().any(|generation| !made.contains(generation));
             let asked = self.world.credentials.get(name).map_or(0, |entry| entry.spec.generation);
@@ -640,6 +715,26 @@ impl Core {
         }
     }
 
+    /// The generations whose keys there are.
+    fn made(&self, credential: &Name) -> Vec<i64> {
+        self.world.made.get(credential).into_iter().flatten().map(|made| made.generation).collect()
+    }
+
+    /// The generations whose keys there should be.
+    fn wanted(&self, credential: &Name, view: Option<&resolve::CredentialView>) -> Vec<i64> {
+        match view {
+            Some(view) if view.hold != Hold::Gone => view.generations.clone(),
+            // Nobody can say what became of an object that does not read: its keys wait.
+            None if self.world.findings.contains_key(&credential.clone().of(Kind::Credential)) => self.made(credential),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What was wished for a credential last, see [`KeyWish::generations`].
+    pub fn wished(&self, credential: &Name) -> Vec<i64> {
+        self.wanted(credential, self.views.credentials.get(credential))
+    }
+
     /// Asks to be woken for a node, or no longer.
     fn alarm(&mut self, stage: Stage, name: &Name, wake: Option<Timestamp>) {
         if wake.is_none() && self.wakes.is_empty() {
@@ -657,7 +752,8 @@ impl Core {
 
     /// Numbers what came out and compares it with what was there.
     fn finish(&mut self, pass: Pass) -> Delta {
-        let Pass { marked: _, mut statuses, outputs, mut keys, recomputed } = pass;
+        let Pass { marked: _, mut statuses, outputs, mut keys, placed: _, mut ended, recomputed } = pass;
+        ended.sort();
         keys.sort_by(|(makes, one), (other, two)| (makes, &one.credential).cmp(&(other, &two.credential)));
         let mut removals = Vec::new();
         let mut puts = Vec::new();
@@ -703,6 +799,7 @@ impl Core {
             removals,
             puts,
             keys: keys.into_iter().map(|(_, wish)| wish).collect(),
+            ended,
             statuses: statuses.into_iter().collect(),
             recomputed,
             wake: self.timers.first().map(|(moment, ..)| *moment),

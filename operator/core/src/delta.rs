@@ -130,6 +130,9 @@ pub struct Delta {
     pub puts: Vec<Put>,
     /// Secrets to make or to destroy; the result comes back as a fact. Those that only destroy come first.
     pub keys: Vec<KeyWish>,
+    /// Subscriptions that were cancelled, and when their end took effect: to be remembered, and reported once more after a restart
+    /// ([`crate::batch::Fact::Ended`]).
+    pub ended: Vec<(Name, Timestamp)>,
     /// Objects whose status is different now; ask the core for it.
     pub statuses: Vec<ObjectKey>,
     /// How many nodes were computed, for the benchmark and the metrics.

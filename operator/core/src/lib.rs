@@ -11,6 +11,7 @@ pub mod delta;
 pub mod diagnostic;
 pub mod gateway;
 pub mod key;
+pub mod life;
 pub mod openapi;
 pub mod quota;
 mod resolve;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{Decision, Limit, Phase, PlanSpec, PortalSpec, SubscriptionStage};
+use portico_crds::{Decision, LifecycleStage, Limit, Phase, PlanSpec, PortalSpec, SubscriptionStage};
 use serde::Serialize;
 
 use crate::batch::{Author, Object, Spec};
@@ -28,6 +28,9 @@ pub struct Condition {
     /// What is so, where, and what to do.
     pub message: String,
 }
+
+/// How many names of those that its end concerns a status tells.
+const AFFECTED: usize = 10;
 
 /// What holds for an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +83,10 @@ pub enum Detail {
     Plan {
         /// Subscriptions that have a place on it, suspended ones included.
         subscriptions: usize,
+        /// Names exactly what it offers.
+        terms: Option<String>,
+        /// Those that its end concerns, where it is deprecated or retired: the first few.
+        affected: Vec<Name>,
         /// What gateways hold its subscribers to, as they confirmed it.
         limits: Vec<Limit>,
     },
@@ -346,7 +353,11 @@ impl Core {
                     plan: grant.map(|grant| grant.plan.name.clone()),
                     scopes: grant.map(|grant| grant.scopes.to_vec()).unwrap_or_default(),
                     approval: grant.and_then(|grant| grant.approval.clone()),
-                    ends_at: resolve::ends_at(self.world.subscriptions.get(name)?, grant.map(|grant| &*grant.plan)),
+                    ends_at: resolve::ends_at(
+                        self.world.subscriptions.get(name)?,
+                        self.world.ended.get(name).copied(),
+                        grant.map(|grant| &*grant.plan),
+                    ),
                 }
             }
             Kind::Credential => {
@@ -364,6 +375,8 @@ impl Core {
             }
             Kind::Plan => Detail::Plan {
                 subscriptions: self.holders.get(name).copied().unwrap_or(0),
+                terms: self.views.plans.get(name).map(|view| view.digest.to_string()),
+                affected: self.affected(name),
                 limits: self.limits(name, self.world.plans.get(name)?),
             },
             Kind::ApiProduct => {
@@ -393,6 +406,22 @@ impl Core {
             }
             Kind::Developer | Kind::Portal => return None,
         })
+    }
+
+    /// The first few of those that a plan's end concerns, in order of their names.
+    fn affected(&self, plan: &Name) -> Vec<Name> {
+        let ends = self
+            .views
+            .plans
+            .get(plan)
+            .is_some_and(|view| matches!(view.terms.stage, LifecycleStage::Deprecated | LifecycleStage::Retired));
+        let asking = self.world.subscriptions_to_plan.of(plan).filter(|_| ends);
+        let has = |name: &&Name| {
+            let view = self.views.subscriptions.get(name);
+            let grant = view.filter(|view| view.phase != Phase::Cancelled).and_then(|view| view.grant.as_ref());
+            grant.is_some_and(|grant| grant.plan.name == *plan)
+        };
+        asking.filter(has).take(AFFECTED).cloned().collect()
     }
 
     /// The outputs of a product, as far as it says now.

@@ -289,10 +289,22 @@ impl Found {
     }
 
     fn subscription(&mut self, subscription: &SubscriptionSpec) {
-        let SubscriptionSpec { application, plan, scopes, accepted_terms, suspend: _, cancel_at: _, go_live: _ } =
-            subscription;
+        let SubscriptionSpec {
+            application,
+            plan,
+            change,
+            scopes,
+            accepted_terms,
+            suspend: _,
+            cancel_at: _,
+            go_live: _,
+        } = subscription;
         self.length("spec.application.name", &application.name, 1, 253);
         self.reference("spec.plan", plan);
+        if let Some(change) = change {
+            self.reference("spec.change.plan", &change.plan);
+            self.optional("spec.change.acceptedTerms", change.accepted_terms.as_ref(), 1, 64);
+        }
         self.count("spec.scopes", scopes.len(), 64);
         for (index, scope) in scopes.iter().enumerate() {
             self.scope(format!("spec.scopes[{index}].name"), &scope.name);
@@ -305,7 +317,7 @@ impl Found {
     }
 
     fn approval(&mut self, approval: &ApprovalSpec) {
-        let ApprovalSpec { subscription, decision, grant, reason, by } = approval;
+        let ApprovalSpec { subscription, decision, grant, about, reason, by } = approval;
         self.reference("spec.subscription", subscription);
         let granted = *decision == Decision::Granted;
         self.only_with("spec.grant".to_owned(), grant.is_some(), granted, "decision Granted");
@@ -315,8 +327,17 @@ impl Found {
             for (index, scope) in grant.scopes.iter().enumerate() {
                 self.scope(format!("spec.grant.scopes[{index}]"), scope);
             }
+            if let Some(terms) = &grant.terms
+                && !(terms.len() == 16 && terms.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
+            {
+                let message = format!("`{terms}` is not what a Plan's `status.terms` says: 16 of 0-9 and a-f");
+                self.say("spec.grant.terms", "invalid-value", message);
+            }
             self.optional("spec.grant.termsVersion", grant.terms_version.as_ref(), 1, 64);
         }
+        self.optional("spec.about.name", about.as_ref().map(|plan| &plan.name), 1, 253);
+        let named = about.is_some();
+        self.only_with("spec.about".to_owned(), named, named && !granted, "decision Denied or ChangesRequested");
         let path = "spec.reason".to_owned();
         self.only_with(path, reason.is_some(), !granted, "decision Denied or ChangesRequested");
         self.optional("spec.reason", reason.as_ref(), 1, 4096);

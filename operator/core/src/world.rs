@@ -9,7 +9,7 @@ use portico_crds::{
     NamespacedRef, PlanProduct, PlanSpec, PortalSpec, SubscriptionSpec, TeamSpec,
 };
 
-use crate::batch::{Author, Document, Object, Spec};
+use crate::batch::{Author, Document, Object, Payment, Spec};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::openapi::Read;
@@ -71,6 +71,12 @@ pub(crate) struct World {
     pub(crate) made: Map<Name, Vec<Made>>,
     /// Why the key that a credential is to import was not taken.
     pub(crate) not_imported: Map<Name, Arc<str>>,
+    /// Subscriptions that were cancelled, and when that took effect.
+    pub(crate) ended: Map<Name, Timestamp>,
+    /// Whether there is a payment provider at all.
+    pub(crate) charges: bool,
+    /// What it says of subscriptions.
+    pub(crate) payments: Map<Name, Payment>,
 
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
@@ -129,7 +135,14 @@ impl World {
             Spec::Team(spec) => self.put_in(|world| &mut world.teams, name, spec, meta),
             Spec::Developer(spec) => self.put_in(|world| &mut world.developers, name, spec, meta),
             Spec::Application(spec) => self.put_in(|world| &mut world.applications, name, spec, meta),
-            Spec::Subscription(spec) => self.put_in(|world| &mut world.subscriptions, name, spec, meta),
+            Spec::Subscription(spec) => {
+                // Made again while nobody looked: another one by the same name.
+                let created = self.subscriptions.get(&name).and_then(|entry| entry.meta.created);
+                if created.is_some() && meta.created.is_some() && created != meta.created {
+                    self.ended.remove(&name);
+                }
+                self.put_in(|world| &mut world.subscriptions, name, spec, meta)
+            }
             Spec::Approval(spec) => self.put_in(|world| &mut world.approvals, name, spec, meta),
             Spec::Credential(spec) => self.put_in(|world| &mut world.credentials, name, spec, meta),
         }
@@ -169,7 +182,10 @@ impl World {
             Kind::Team => self.remove_from(|world| &mut world.teams, name),
             Kind::Developer => self.remove_from(|world| &mut world.developers, name),
             Kind::Application => self.remove_from(|world| &mut world.applications, name),
-            Kind::Subscription => self.remove_from(|world| &mut world.subscriptions, name),
+            Kind::Subscription => {
+                self.ended.remove(name);
+                self.remove_from(|world| &mut world.subscriptions, name)
+            }
             Kind::Approval => self.remove_from(|world| &mut world.approvals, name),
             Kind::Credential => {
                 self.not_imported.remove(name);
@@ -207,6 +223,14 @@ impl World {
                 self.documents.remove(product);
             }
         }
+    }
+
+    /// The plans that a subscription asks for: its own, and the one that it wants to change to.
+    pub(crate) fn asked(&self, subscription: &Name) -> impl Iterator<Item = Name> + use<> {
+        let spec = self.subscriptions.get(subscription).map(|entry| &entry.spec);
+        let plan = spec.map(|spec| World::resolve(&spec.plan, subscription));
+        let change = spec.and_then(|spec| Some(World::resolve(&spec.change.as_ref()?.plan, subscription)));
+        plan.into_iter().chain(change)
     }
 
     /// The application that a credential is for, by its subscription or directly.
@@ -405,16 +429,20 @@ impl Links for ApplicationSpec {
 
 impl Links for SubscriptionSpec {
     fn links(&self, name: &Name) -> Vec<Link> {
-        vec![
-            Link { role: Role::SubscriptionOf, target: World::resolve_local(&self.application, name) },
-            Link { role: Role::SubscriptionTo, target: World::resolve(&self.plan, name) },
-        ]
+        let change = self.change.iter().map(|change| World::resolve(&change.plan, name));
+        let plan = World::resolve(&self.plan, name);
+        let mut links = Vec::with_capacity(2);
+        links.push(Link { role: Role::SubscriptionOf, target: World::resolve_local(&self.application, name) });
+        links.extend(change.filter(|change| *change != plan).map(|target| Link { role: Role::SubscriptionTo, target }));
+        links.push(Link { role: Role::SubscriptionTo, target: plan });
+        links
     }
 }
 
 impl Links for ApprovalSpec {
     fn links(&self, name: &Name) -> Vec<Link> {
-        let plan = self.grant.iter().map(|grant| World::resolve_local(&grant.plan, name));
+        let named = self.grant.as_ref().map(|grant| &grant.plan).or(self.about.as_ref());
+        let plan = named.into_iter().map(|plan| World::resolve_local(plan, name));
         let subscription = Link { role: Role::ApprovalOf, target: World::resolve(&self.subscription, name) };
         plan.map(|target| Link { role: Role::ApprovalOfPlan, target }).chain([subscription]).collect()
     }

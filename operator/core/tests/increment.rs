@@ -5,9 +5,9 @@ mod support;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use portico_core::batch::{Batch, Change, Document, Object};
+use portico_core::batch::{Batch, Change, Document, Fact, Object, Payment};
 use portico_core::diagnostic::Diagnostic;
-use portico_core::key::{Kind, ObjectKey};
+use portico_core::key::{Kind, Name, ObjectKey};
 use proptest::prelude::*;
 
 const START: i64 = 1_767_225_600;
@@ -85,7 +85,7 @@ fn object() -> impl Strategy<Value = String> {
         2 => (namespace(), pick(&["x", "y"]), some(&["  referenceId: r\n", "  team: {name: t}\n"]), pick(&["ApiKey", "ApiKey", "ApiKey", "PrivateKeyJwt"]), 0..3u8)
             .prop_map(|(ns, name, extra, authentication, age)| format!("{}  title: T\n  authentication: {authentication}\n{extra}", head("Application", ns, name, age))),
         2 => (namespace(), pick(&["", "{mail: me@x}"])).prop_map(|(ns, member)| format!("{}  title: T\n  members: [{member}]\n", head("Team", ns, "t", 0))),
-        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), some(&["  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n"]), 0..8u8, author())
+        5 => (namespace(), pick(&["s", "r", "o"]), pick(&["x", "y"]), namespace(), pick(&["p", "q"]), some(&["  suspend: true\n", "  goLive: true\n", "  cancelAt: '2026-01-01T00:02:00Z'\n", "  acceptedTerms: '2'\n", "  scopes: [{name: read, reason: work}]\n", "  change: {plan: {namespace: a, name: q}, acceptedTerms: '2'}\n"]), 0..8u8, author())
             .prop_map(|(ns, name, application, plan_ns, plan, extra, age, author)| format!(
                 "{}  application: {{name: {application}}}\n  plan: {{namespace: {plan_ns}, name: {plan}}}\n{extra}",
                 authored(&head("Subscription", ns, name, age), author))),
@@ -95,6 +95,10 @@ fn object() -> impl Strategy<Value = String> {
             "{}  title: T\n  products: [{{name: m}}]\n  approval: {{mode: Manual{approvers}}}\n", head("Plan", "b", "q", 0))),
         2 => (pick(&["g", "h"]), pick(&["p", "q"]), pick(&["s", "r"]), 0..3u8).prop_map(|(name, plan, sub, age)| format!(
             "{}  subscription: {{name: {sub}}}\n  decision: Granted\n  grant: {{plan: {{name: {plan}}}}}\n  by: me@x\n", head("Approval", "b", name, age))),
+        2 => (namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), 0..8u8).prop_map(|(ns, name, plan, age)| format!(
+            "{}  application: {{name: x}}\n  plan: {{namespace: a, name: {plan}}}\n  change: {{plan: {{namespace: a, name: q}}}}\n", head("Subscription", ns, name, age))),
+        2 => (pick(&["p", "q"]), pick(&["", "  maxSubscriptions: 1\n"]), pick(&["", "  price: {currency: EUR, amount: '1'}\n", "  price: {currency: EUR}\n  trial: 2m\n"]), pick(&["Direct", "None", "Request", "Card", "RequestWithCard"]), pick(&["", "  customFor: {namespace: b, name: x}\n  replaces: {name: p}\n", "  customFor: {namespace: a, name: x}\n  replaces: {name: p}\n"])).prop_map(|(name, most, price, mode, copy)| format!(
+            "{}  title: T\n  products: [{{name: m}}]\n  changeMode: {mode}\n{most}{price}{copy}", head("Plan", "a", name, 0))),
         3 => (namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["", "", "  suspend: true\n", "  cancelAt: '2026-01-01T00:00:00Z'\n"]), 0..8u8).prop_map(|(ns, name, plan, extra, age)| format!(
             "{}  application: {{name: x}}\n  plan: {{namespace: a, name: {plan}}}\n{extra}", head("Subscription", ns, name, age))),
         3 => (namespace(), pick(&["g", "h"]), namespace(), pick(&["s", "r", "o"]), pick(&["p", "q"]), pick(&["Granted, stage: Production", "Granted, stage: Sandbox", "Granted, stage: Production", "Denied", "ChangesRequested"]), pick(&["", "  by: me@x\n"]), 0..3u8, author())
@@ -146,6 +150,8 @@ enum Event {
     Remove(prop::sample::Index),
     Document(&'static str, Option<&'static str>),
     Finding(prop::sample::Index, bool),
+    Provider(bool),
+    Payment(&'static str, &'static str, Option<Payment>),
     Wait(u16),
 }
 
@@ -156,6 +162,9 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (namespace(), prop::option::of(pick(&["openapi: 3.1.0\npaths: {/x: {get: {operationId: get}}}", "hello"])))
             .prop_map(|(ns, text)| Event::Document(ns, text)),
         1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(index, there)| Event::Finding(index, there)),
+        1 => any::<bool>().prop_map(Event::Provider),
+        1 => (namespace(), pick(&["s", "r", "o"]), prop::sample::select(vec![None, Some(Payment::Card), Some(Payment::Paid), Some(Payment::Failed)]))
+            .prop_map(|(ns, name, state)| Event::Payment(ns, name, state)),
         1 => (1..120u16).prop_map(Event::Wait),
     ]
 }
@@ -174,12 +183,13 @@ proptest! {
         let mut objects: BTreeMap<ObjectKey, Object> = BTreeMap::new();
         let mut documents = BTreeMap::new();
         let mut findings = BTreeMap::new();
+        let (mut provider, mut payments) = (false, BTreeMap::new());
         for object in support::objects(SEED) {
             objects.insert(object.key(), object.clone());
             world.apply(vec![Change::Put(object)]);
         }
         for batch in batches {
-            let mut changes = Vec::new();
+            let (mut changes, mut facts) = (Vec::new(), Vec::new());
             for event in batch {
                 match event {
                     Event::Put(text) => {
@@ -208,12 +218,23 @@ proptest! {
                         changes.push(Change::Findings(key, said.into_iter().collect()));
                     }
                     Event::Remove(_) | Event::Finding(..) => {}
+                    Event::Provider(set) => {
+                        provider = set;
+                        facts.push(Fact::PaymentProvider { set });
+                    }
+                    Event::Payment(ns, name, state) => {
+                        let subscription = Name::new(ns, name);
+                        payments.insert(subscription.clone(), state);
+                        facts.push(Fact::Payment { subscription, state });
+                    }
                     Event::Wait(seconds) => world.now += jiff::SignedDuration::from_secs(i64::from(seconds)),
                 }
             }
-            world.apply(changes);
+            world.apply_with(changes, facts);
         }
-        let mut afresh = world.afresh(objects.into_values());
+        let mut facts = vec![Fact::PaymentProvider { set: provider }];
+        facts.extend(payments.into_iter().map(|(subscription, state)| Fact::Payment { subscription, state }));
+        let mut afresh = world.afresh_with(objects.into_values(), facts);
         let documents = documents.into_iter().map(|(product, document)| Change::Document { product, version: "v1".into(), document });
         let findings = findings.into_iter().map(|(key, said)| Change::Findings(key, said));
         afresh.apply(documents.chain(findings).collect());

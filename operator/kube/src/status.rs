@@ -113,8 +113,12 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
             set("previousValidUntil", json!(previous_valid_until.map(time)));
             set("expiresAt", json!(expires_at.map(time)));
         }
-        Some(Detail::Plan { subscriptions, limits }) => {
+        Some(Detail::Plan { subscriptions, terms, affected, limits }) => {
             set("subscriptions", json!(subscriptions));
+            set("terms", json!(terms));
+            let affected =
+                affected.iter().map(|Name { namespace, name }| json!({ "namespace": namespace, "name": name }));
+            set("affected", affected.collect());
             let fits = |limit: &&Limit| limit.operations.iter().all(|operation| operation.chars().count() <= OPERATION);
             set("limits", json!(limits.iter().filter(fits).take(LIMITS).collect::<Vec<_>>()));
         }
@@ -207,7 +211,7 @@ mod tests {
         Status {
             observed_generation: Some(3),
             conditions: vec![condition],
-            detail: Some(Detail::Plan { subscriptions: 2, limits: Vec::new() }),
+            detail: Some(Detail::Plan { subscriptions: 2, terms: None, affected: Vec::new(), limits: Vec::new() }),
         }
     }
 

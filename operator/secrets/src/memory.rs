@@ -3,15 +3,19 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_core::key::{Kind, ObjectKey};
+use portico_core::batch::Fact;
+use portico_core::key::{Kind, Name, ObjectKey};
 use rusqlite::OptionalExtension;
 
 use crate::database::{StoreError, at};
 use crate::open::Store;
 
+/// What the keys of cancelled subscriptions begin with among single values.
+const ENDED: &str = "ended/";
+
 impl Store {
     /// Remembers in one transaction that the objects in `here` are there since `now` (those already known keep their
-    /// moment), and forgets those in `gone`. An object in both is new.
+    /// moment), and forgets those in `gone`, also that they were cancelled. An object in both is new.
     ///
     /// # Errors
     ///
@@ -23,8 +27,12 @@ impl Store {
             let mut forget = transaction
                 .prepare_cached("DELETE FROM first_seen WHERE kind = ?1 AND namespace = ?2 AND name = ?3")
                 .map_err(&failed)?;
+            let mut revive = transaction.prepare_cached("DELETE FROM meta WHERE key = ?1").map_err(&failed)?;
             for ObjectKey { kind, name } in gone {
                 forget.execute((kind.as_str(), &*name.namespace, &*name.name)).map_err(&failed)?;
+                if *kind == Kind::Subscription {
+                    revive.execute([format!("{ENDED}{name}")]).map_err(&failed)?;
+                }
             }
             let mut keep = transaction
                 .prepare_cached("INSERT OR IGNORE INTO first_seen VALUES (?1, ?2, ?3, ?4)")
@@ -62,6 +70,46 @@ impl Store {
             each(ObjectKey::new(kind, namespace.clone(), name), moment(at));
         }
         Ok(())
+    }
+
+    /// Remembers in one transaction that subscriptions were cancelled, and when.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn record_ended(&mut self, ended: &[(Name, Timestamp)]) -> Result<(), StoreError> {
+        let failed = at(&self.path, "record what was cancelled");
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        {
+            let mut keep =
+                transaction.prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)").map_err(&failed)?;
+            for (name, at) in ended {
+                keep.execute([format!("{ENDED}{name}"), at.to_string()]).map_err(&failed)?;
+            }
+        }
+        transaction.commit().map_err(&failed)
+    }
+
+    /// Every subscription that was cancelled and is still there, as the core wants to be told once more.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn ended(&self) -> Result<Vec<Fact>, StoreError> {
+        let failed = at(&self.path, "read what was cancelled");
+        let select = "SELECT key, value FROM meta WHERE key GLOB ?1 ORDER BY key";
+        let mut statement = self.connection.prepare_cached(select).map_err(&failed)?;
+        let mut rows = statement.query([format!("{ENDED}*")]).map_err(&failed)?;
+        let mut facts = Vec::new();
+        while let Some(row) = rows.next().map_err(&failed)? {
+            let text = |index| row.get::<_, String>(index).map_err(&failed);
+            let (key, value) = (text(0)?, text(1)?);
+            let name = key.strip_prefix(ENDED).and_then(|name| name.split_once('/'));
+            if let (Some((namespace, name)), Ok(at)) = (name, value.parse()) {
+                facts.push(Fact::Ended { subscription: Name::new(namespace, name), at });
+            }
+        }
+        Ok(facts)
     }
 
     /// The value that was set for `key`.

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
+use portico_core::batch::Fact;
 use portico_core::delta::KeyWish;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::quota::Record;
@@ -307,6 +308,21 @@ fn moments_and_values_are_remembered() {
     assert_eq!(seen, [(key("a"), at(1)), (key("c"), at(2))]);
     assert_eq!(store.meta("commit").expect("read").as_deref(), Some("abc"));
     assert_eq!(store.meta("gone").expect("read"), None);
+}
+
+#[test]
+fn what_was_cancelled_is_remembered_while_it_is_there() {
+    let (_folder, dir) = state();
+    let mut store = open(&dir);
+    let ended = |name: &str, moment| (Name::new("team", name), at(moment));
+    store.record_ended(&[ended("a", 1), ended("b", 2)]).expect("recorded");
+    store.set_meta("commit", Some("abc")).expect("set");
+    let mut store = open_again(store, &dir);
+    let fact = |name: &str, moment| Fact::Ended { subscription: Name::new("team", name), at: at(moment) };
+    assert_eq!(store.ended().expect("read"), [fact("a", 1), fact("b", 2)]);
+    store.record_seen(&[], &[ObjectKey::new(Kind::Subscription, "team", "a")], at(3)).expect("recorded");
+    store.record_seen(&[], &[ObjectKey::new(Kind::Credential, "team", "b")], at(3)).expect("recorded");
+    assert_eq!(store.ended().expect("read"), [fact("b", 2)]);
 }
 
 /// Not a test of its own: what `kill_minus_nine_leaves_whole_batches` starts and kills.

@@ -49,8 +49,8 @@ pub(crate) fn approval(scene: Scene<'_>, name: &Name) -> Option<ApprovalView> {
 
     let subscription = World::resolve(&spec.subscription, name);
     // Of subscriptions to others' plans this owner learns nothing.
-    let asking = world.subscriptions.get(&subscription);
-    if asking.is_none_or(|asking| World::resolve(&asking.spec.plan, &subscription).namespace != name.namespace) {
+    let asked: Vec<Name> = world.asked(&subscription).filter(|plan| plan.namespace == name.namespace).collect();
+    if asked.is_empty() {
         let message = format!("no Subscription {subscription} asks for a plan of namespace `{}`", name.namespace);
         problems.push(
             Diagnostic::warning("missing-reference", &key, "spec.subscription.name", message)
@@ -58,12 +58,24 @@ pub(crate) fn approval(scene: Scene<'_>, name: &Name) -> Option<ApprovalView> {
         );
     }
     let grant = spec.grant.as_ref().filter(|_| spec.decision == Decision::Granted);
-    let plan = match (grant, asking) {
-        (Some(grant), _) => Some(World::resolve_local(&grant.plan, name)),
-        (None, Some(asking)) => Some(World::resolve(&asking.spec.plan, &subscription)),
-        (None, None) => None,
+    let named = grant.map(|grant| &grant.plan).or(spec.about.as_ref());
+    let plans: Vec<Name> = match named {
+        Some(plan) => vec![World::resolve_local(plan, name)],
+        None => asked.clone(),
     };
-    let plan = plan.filter(|plan| plan.namespace == name.namespace);
+    let plan = plans.first().filter(|_| grant.is_some());
+    let application = world.subscriptions.get(&subscription);
+    let application = application.map(|entry| World::resolve_local(&entry.spec.application, &subscription));
+    if let (Some(plan), [first, ..], Some(application)) = (plan, &asked[..], application)
+        && !asked.iter().any(|asked| asked == plan || scene.is_copy(plan, asked, &application))
+        && scene.views.plans.contains_key(plan)
+    {
+        let message = format!("Subscription {subscription} asks for Plan {first}, not for Plan {plan}");
+        problems.push(
+            Diagnostic::warning("not-asked", &key, "spec.grant.plan.name", message)
+                .help("nobody is given what they did not ask for; grant what it asks, or delete this"),
+        );
+    }
 
     let author = entry.meta.author.as_deref();
     let mut waiting = None;
@@ -82,12 +94,12 @@ pub(crate) fn approval(scene: Scene<'_>, name: &Name) -> Option<ApprovalView> {
         pretended(&key, person, spec.by.as_deref(), author)
             .or_else(|| unsigned(world, &key, author))
             .or_else(|| own_request(scene, &key, person?, &subscription).filter(|_| grant.is_some()))
-            .or_else(|| unauthorised(world, &key, person, plan.as_ref()?, author))
+            .or_else(|| plans.iter().find_map(|plan| unauthorised(world, &key, person, plan, author)))
     };
     let stands = against.is_none();
     problems.extend(against);
 
-    if let (Some(grant), Some(plan)) = (grant, &plan) {
+    if let (Some(grant), Some(plan)) = (grant, plan) {
         match scene.views.plans.get(plan) {
             Some(view) => {
                 for (index, scope) in grant.scopes.iter().enumerate() {

@@ -53,6 +53,14 @@ pub(crate) struct Scene<'a> {
     pub(crate) now: Timestamp,
 }
 
+impl Scene<'_> {
+    /// Whether a plan is a copy of another that was made for an application.
+    fn is_copy(&self, plan: &Name, of: &Name, application: &Name) -> bool {
+        let terms = self.views.plans.get(plan).map(|view| &view.terms);
+        terms.is_some_and(|terms| terms.copy_of.as_ref() == Some(of) && terms.custom_for.as_ref() == Some(application))
+    }
+}
+
 /// The stage that a lifecycle is in at a moment, and when that changes by itself.
 fn stage_at(lifecycle: &Lifecycle, now: Timestamp) -> (LifecycleStage, Option<Timestamp>) {
     match (lifecycle.stage, lifecycle.sunset_at) {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{ApprovalMode, LifecycleStage, ScopeMode, Security, Span};
+use portico_crds::{ApprovalMode, ChangeMode, LifecycleStage, PlanSpec, ScopeMode, Security, Span, Term};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::product::{ProductTerms, audience_teams};
 use super::{Scene, stage_at};
@@ -27,7 +29,13 @@ pub(crate) struct PlanTerms {
     /// The only application that may have it.
     pub(crate) custom_for: Option<Name>,
     pub(crate) terms_version: Option<Box<str>>,
-    pub(crate) duration: Option<Span>,
+    pub(crate) duration: Option<Term>,
+    pub(crate) trial: Option<Term>,
+    /// Whether it has a price.
+    pub(crate) priced: bool,
+    pub(crate) change: ChangeMode,
+    /// Where it was made for one application: the plan that it is a copy of.
+    pub(crate) copy_of: Option<Name>,
     pub(crate) max_subscriptions: Option<usize>,
     pub(crate) max_credentials: usize,
     pub(crate) overlap: Option<Span>,
@@ -42,6 +50,8 @@ pub(crate) struct PlanTerms {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlanView {
     pub(crate) terms: Arc<PlanTerms>,
+    /// Names exactly what is offered. Not among the terms, since limits are in it: only approvals that say it depend on it.
+    pub(crate) digest: Box<str>,
     pub(crate) problems: Vec<Diagnostic>,
     pub(crate) wake: Option<Timestamp>,
 }
@@ -74,15 +84,6 @@ impl PlanTerms {
     pub(crate) fn retired_product(&self) -> Option<&Name> {
         let over = self.products.iter().all(|product| product.stage == LifecycleStage::Retired);
         self.products.first().filter(|_| over).map(|product| &product.name)
-    }
-
-    /// The scopes that come with it and those that are named, as far as it has them.
-    pub(crate) fn with_scopes(&self, names: &[String]) -> Arc<[GrantedScope]> {
-        let named = names.iter().flat_map(|name| self.scope(name).map(|(scope, _)| scope));
-        let mut scopes: Vec<GrantedScope> = self.active.iter().cloned().chain(named).collect();
-        scopes.sort();
-        scopes.dedup();
-        scopes.into()
     }
 
     /// How a scope of one of the plan's products is had.
@@ -177,6 +178,10 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
         custom_for: spec.custom_for.as_ref().map(|only| World::resolve(only, name)),
         terms_version: spec.terms.as_ref().map(|terms| terms.version.as_str().into()),
         duration: spec.duration,
+        trial: spec.trial,
+        priced: spec.price.is_some(),
+        change: spec.change_mode,
+        copy_of: spec.custom_for.as_ref().and(spec.replaces.as_ref()).map(|plan| World::resolve_local(plan, name)),
         max_subscriptions: spec.max_subscriptions.map(|most| usize::try_from(most).unwrap_or(0)),
         max_credentials: usize::try_from(spec.credentials.max).unwrap_or(0),
         overlap: spec.credentials.rotation_overlap,
@@ -184,7 +189,57 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
         solo: [name.clone()].into(),
         active: active.into(),
     };
-    Some(PlanView { terms: Arc::new(terms), problems, wake })
+    let digest = digest(spec, &terms);
+    Some(PlanView { terms: Arc::new(terms), digest, problems, wake })
+}
+
+/// What a subscriber gets and owes, in a few letters: two plans that offer the same have the same. What is written about a plan
+/// and who may have it is not in it.
+fn digest(spec: &PlanSpec, terms: &PlanTerms) -> Box<str> {
+    let PlanSpec {
+        title: _,
+        description: _,
+        products,
+        security,
+        limits,
+        limits_shared_by,
+        approval: _,
+        sandbox,
+        change_mode: _,
+        price,
+        contract: _,
+        terms: text,
+        duration,
+        trial,
+        max_subscriptions: _,
+        credentials,
+        lifecycle: _,
+        visibility: _,
+        version: _,
+        replaces: _,
+        custom_for: _,
+        deletion_policy: _,
+        network,
+    } = spec;
+    let scopes = terms.products.iter().map(|product| (product.name.to_string(), &product.scopes));
+    let scopes: Vec<_> = scopes.map(|(product, scopes)| json!([product, scopes])).collect();
+    let version = text.as_ref().map(|text| &text.version);
+    let said = json!([
+        products,
+        security,
+        limits,
+        limits_shared_by,
+        sandbox,
+        price,
+        version,
+        duration,
+        trial,
+        credentials,
+        network,
+        scopes
+    ]);
+    let digest = Sha256::digest(said.to_string());
+    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>().into()
 }
 
 /// Checks the limits of a plan; [`super::api`] compiles them.

@@ -1,13 +1,15 @@
 //! Subscriptions that compete: for a limited number of places, and for the products of one application.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::Timestamp;
 use portico_crds::Phase;
 
 use super::Scene;
-use super::subscription::{Candidate, Grant, SubscriptionView};
+use super::subscription::{Candidate, Grant, Old, SubscriptionView};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name};
-use crate::table::Set;
+use crate::table::{Map, Set};
 use crate::world::World;
 
 /// Who has a place on a plan with a limited number of them.
@@ -17,37 +19,118 @@ pub(crate) struct Places {
     pub(crate) taken: Set<Name>,
 }
 
-/// Who came first: those whose age nobody knows, then by age, then by name.
-fn seniority(world: &World, name: &Name) -> (Option<Timestamp>, Name) {
-    (world.subscriptions.get(name).and_then(|entry| entry.meta.created), name.clone())
+/// What a subscription would take: a place on a plan, and that plan's products for its application.
+struct Claim<'a> {
+    /// Those who change to a plan come after those who have it; then those whose age nobody knows, then by age, then by name.
+    rank: (bool, Option<Timestamp>, &'a Name),
+    application: Name,
+    grant: &'a Grant,
 }
 
-/// Who gets the places of a plan that has a limited number of them.
-pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Option<Places> {
-    let most = scene.views.plans.get(plan)?.terms.max_subscriptions?;
+/// What a subscription would take. One that changes to another plan keeps its place where it is until it no longer says so.
+fn claims<'a>(scene: Scene<'a>, name: &'a Name) -> impl Iterator<Item = Claim<'a>> {
+    let entry = scene.world.subscriptions.get(name);
+    let candidate = scene.views.candidates.get(name).filter(|candidate| candidate.holds());
+    entry.zip(candidate).into_iter().flat_map(move |(entry, candidate)| {
+        let claim = move |late, grant| {
+            let application = World::resolve_local(&entry.spec.application, name);
+            Claim { rank: (late, entry.meta.created, name), application, grant }
+        };
+        let old = candidate.old.iter().map(move |old| claim(false, &old.grant));
+        old.chain(candidate.grant.iter().map(move |grant| claim(candidate.changed, grant)))
+    })
+}
+
+/// Why a claim comes to nothing.
+enum Lost<'a> {
+    /// An older subscription of the application covers the product.
+    To(&'a Name, &'a Name),
+    /// The plan has no place left; it has so many.
+    Full(usize),
+}
+
+/// The products of applications that are taken, and by whom.
+#[derive(Default)]
+struct Taken<'a>(Map<(Name, &'a Name), &'a Name>);
+
+impl<'a> Taken<'a> {
+    /// Takes a claim's products, if they are free and `room` says that there is a place.
+    fn take(&mut self, claim: &Claim<'a>, room: impl FnOnce() -> Result<(), usize>) -> Result<(), Lost<'a>> {
+        let name = claim.rank.2;
+        let products = || claim.grant.plan.products.iter().map(|product| &product.name);
+        let key = |product| (claim.application.clone(), product);
+        let others = products().filter_map(|product| Some((*self.0.get(&key(product))?, product)));
+        if let Some((holder, product)) = others.into_iter().find(|(holder, _)| *holder != name) {
+            return Err(Lost::To(holder, product));
+        }
+        room().map_err(Lost::Full)?;
+        let keys: Vec<_> = products().map(key).collect();
+        self.0.extend(keys.into_iter().map(|key| (key, name)));
+        Ok(())
+    }
+}
+
+/// How many places a plan has, if that is limited.
+fn places_of(scene: Scene<'_>, plan: &Name) -> Option<usize> {
+    scene.views.plans.get(plan)?.terms.max_subscriptions
+}
+
+/// Who gets the places of a plan that has a limited number of them. Whoever loses a product to an older subscription of the same
+/// application needs no place, and whoever gets no place takes no product from a younger one: so it is decided together with
+/// all the plans that compete with it in such a way, which come out too. `None`: it has any number of places.
+pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Vec<(Name, Option<Places>)> {
     let world = scene.world;
-    let granted = world.approvals_of_plan.of(plan).filter_map(|approval| {
-        let entry = world.approvals.get(approval)?;
-        Some(World::resolve(&entry.spec.subscription, approval))
-    });
-    let contenders: Set<Name> = world.subscriptions_to_plan.of(plan).cloned().chain(granted).collect();
-    let mut queue: Vec<_> = contenders
-        .into_iter()
-        .filter(|name| {
-            let candidate = scene.views.candidates.get(name).filter(|candidate| candidate.holds());
-            let grant = candidate.and_then(|candidate| candidate.grant.as_ref());
-            grant.is_some_and(|grant| grant.plan.name == *plan && rival(scene, name, grant).is_none())
-        })
-        .map(|name| seniority(world, &name))
-        .collect();
-    queue.sort();
-    Some(Places { most, taken: queue.into_iter().take(most).map(|(_, name)| name).collect() })
+    let mut plans = BTreeMap::from([(plan.clone(), places_of(scene, plan))]);
+    let mut open = vec![plan.clone()];
+    let mut names: BTreeSet<&Name> = BTreeSet::new();
+    while let Some(plan) = open.pop() {
+        let approvals = world.approvals_of_plan.of(&plan).filter_map(|approval| {
+            let subscription = World::resolve(&world.approvals.get(approval)?.spec.subscription, approval);
+            world.subscriptions.get_key_value(&subscription).map(|(name, _)| name)
+        });
+        for name in world.subscriptions_to_plan.of(&plan).chain(approvals) {
+            let claim = claims(scene, name).find(|claim| claim.grant.plan.name == plan);
+            let Some(claim) = claim.filter(|_| names.insert(name)) else { continue };
+            if world.subscriptions_of_application.count(&claim.application) < 2 {
+                continue;
+            }
+            for sibling in world.subscriptions_of_application.of(&claim.application) {
+                names.insert(sibling);
+                for Claim { grant, .. } in claims(scene, sibling) {
+                    let beside = &grant.plan.name;
+                    let most = places_of(scene, beside);
+                    if most.is_some() && !plans.contains_key(beside) {
+                        plans.insert(beside.clone(), most);
+                        open.push(beside.clone());
+                    }
+                }
+            }
+        }
+    }
+    let mut queue: Vec<Claim<'_>> = names.into_iter().flat_map(|name| claims(scene, name)).collect();
+    queue.sort_by_key(|claim| claim.rank);
+    let mut taken = Taken::default();
+    let mut places: BTreeMap<Name, Option<Places>> =
+        plans.into_iter().map(|(plan, most)| (plan, most.map(|most| Places { most, taken: Set::default() }))).collect();
+    for claim in queue {
+        let limited = places.get_mut(&claim.grant.plan.name).and_then(Option::as_mut);
+        let Some(places) = limited else {
+            // Who loses here has nothing to do with places.
+            let _ = taken.take(&claim, || Ok(()));
+            continue;
+        };
+        let room = || if places.taken.len() < places.most { Ok(()) } else { Err(places.most) };
+        if taken.take(&claim, room).is_ok() {
+            places.taken.insert(claim.rank.2.clone());
+        }
+    }
+    places.into_iter().collect()
 }
 
 /// What holds, now that the others are known.
 pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> {
     let candidate = scene.views.candidates.get(name)?;
-    let Candidate { phase, stage, grant, waiting, against, problems, wake: _ } = candidate;
+    let Candidate { phase, stage, grant, waiting, against, problems, wake: _, changed, old } = candidate;
     let mut view = SubscriptionView {
         phase: *phase,
         stage: *stage,
@@ -57,49 +140,60 @@ pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> 
         problems: problems.clone(),
     };
     let Some(grant) = grant.as_ref().filter(|_| candidate.holds()) else { return Some(view) };
-    let key = name.clone().of(Kind::Subscription);
-    let mut refuse = |code, message: String, help: &str| {
-        view.phase = Phase::Pending;
-        view.grant = None;
-        view.waiting = Some(message.clone().into());
-        view.problems.push(Diagnostic::error(code, &key, "spec.plan.name", message).help(help));
-    };
-    if let Some((rival, product)) = rival(scene, name, grant) {
-        let message =
-            format!("Subscription {rival} of the same application came first and covers ApiProduct {product} too");
-        refuse(
+    let (had, lost) = claimed(scene, name);
+    let Some(lost) = lost else { return Some(view) };
+    let plan = &grant.plan.name;
+    let (code, message, help) = match lost {
+        Lost::To(rival, product) => (
             "duplicate-subscription",
-            message,
+            format!("Subscription {rival} of the same application came first and covers ApiProduct {product} too"),
             "change the plan of that subscription instead, or use another application",
-        );
-    } else if let Some(places) = scene.views.places.get(&grant.plan.name)
-        && !places.taken.contains(name)
-    {
-        let message = match places.most {
-            0 => format!("Plan {} takes no subscriptions", grant.plan.name),
-            1 => format!("Plan {} takes 1 subscription, and has it", grant.plan.name),
-            most => format!("Plan {} takes at most {most} subscriptions, and has them", grant.plan.name),
-        };
-        refuse("plan-is-full", message, "it is granted when a place is free; or ask the plan's owner for more places");
+        ),
+        Lost::Full(most) => {
+            let message = match most {
+                0 => format!("Plan {plan} takes no subscriptions"),
+                1 => format!("Plan {plan} takes 1 subscription, and has it"),
+                most => format!("Plan {plan} takes at most {most} subscriptions, and has them"),
+            };
+            ("plan-is-full", message, "it is granted when a place is free; or ask the plan's owner for more places")
+        }
+    };
+    match old.as_deref().filter(|_| had) {
+        Some(Old { phase, stage, grant }) => {
+            let text = format!("{message}; Plan {} serves until there is a place", grant.plan.name);
+            (view.phase, view.stage, view.grant, view.waiting) =
+                (*phase, *stage, Some(grant.clone()), Some(text.into()));
+        }
+        None => {
+            (view.phase, view.grant, view.waiting) = (Phase::Pending, None, Some(message.clone().into()));
+        }
     }
+    let key = name.clone().of(Kind::Subscription);
+    let field = if *changed { "spec.change.plan.name" } else { "spec.plan.name" };
+    view.problems.push(Diagnostic::error(code, &key, field, message).help(help));
     Some(view)
 }
 
-/// The oldest other subscription of the same application to one of the same products, and which: a request could not
-/// tell which of them counts.
-fn rival<'a>(scene: Scene<'a>, name: &Name, grant: &Grant) -> Option<(&'a Name, &'a Name)> {
-    let spec = &scene.world.subscriptions.get(name)?.spec;
-    let application = World::resolve_local(&spec.application, name);
-    if scene.world.subscriptions_of_application.count(&application) < 2 {
-        return None;
-    }
-    let mine = seniority(scene.world, name);
+/// Whether a subscription has what it leaves, where it changes to another plan; and why it has not what it is granted.
+fn claimed<'a>(scene: Scene<'a>, name: &'a Name) -> (bool, Option<Lost<'a>>) {
+    let Some(entry) = scene.world.subscriptions.get(name) else { return (false, None) };
+    let application = World::resolve_local(&entry.spec.application, name);
     let siblings = scene.world.subscriptions_of_application.of(&application);
-    let rivals = siblings.filter_map(|other| {
-        let candidate = scene.views.candidates.get(other).filter(|candidate| candidate.holds())?;
-        let theirs = &candidate.grant.as_ref()?.plan.products;
-        let both = theirs.iter().find(|one| grant.plan.products.iter().any(|two| one.name == two.name))?;
-        Some((seniority(scene.world, other), other, &both.name)).filter(|(rank, ..)| *rank < mine)
-    });
-    rivals.min().map(|(_, other, product)| (other, product))
+    let mut queue: Vec<Claim<'a>> = siblings.flat_map(|sibling| claims(scene, sibling)).collect();
+    queue.sort_by_key(|claim| claim.rank);
+    let mut taken = Taken::default();
+    let mut own = Vec::new();
+    for claim in queue {
+        let subscription = claim.rank.2;
+        let room = || match scene.views.places.get(&claim.grant.plan.name) {
+            Some(places) if !places.taken.contains(subscription) => Err(places.most),
+            _ => Ok(()),
+        };
+        let came = taken.take(&claim, room);
+        if subscription == name {
+            own.push(came.err());
+        }
+    }
+    let last = own.pop().flatten();
+    (own.first().is_some_and(Option::is_none), last)
 }

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_crds::{
-    ApprovalSpec, Decision, LifecycleStage, Phase, ScopeMode, Stage, SubscriptionSpec, SubscriptionStage,
+    ApprovalSpec, ChangeMode, Decision, LifecycleStage, Phase, ScopeMode, Stage, SubscriptionSpec, SubscriptionStage,
 };
 
+use super::application::ApplicationView;
 use super::plan::PlanTerms;
-use super::{Scene, after, sooner};
+use super::{Scene, sooner};
+use crate::batch::Payment;
 use crate::diagnostic::Diagnostic;
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
@@ -39,6 +41,18 @@ pub(crate) struct Candidate {
     pub(crate) against: Option<Decision>,
     pub(crate) problems: Vec<Diagnostic>,
     pub(crate) wake: Option<Timestamp>,
+    /// Whether the grant is that of the plan it changes to.
+    pub(crate) changed: bool,
+    /// Where it is: what serves if it gets no place on that plan.
+    pub(crate) old: Option<Box<Old>>,
+}
+
+/// What a subscription has on the plan that it wants to leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Old {
+    pub(crate) phase: Phase,
+    pub(crate) stage: SubscriptionStage,
+    pub(crate) grant: Grant,
 }
 
 /// What holds for a subscription.
@@ -70,31 +84,72 @@ impl SubscriptionView {
 }
 
 impl Candidate {
+    /// The plans that it would have a place on.
+    pub(crate) fn plans(&self) -> impl Iterator<Item = &Name> {
+        let old = self.old.iter().map(|old| &old.grant);
+        old.chain(&self.grant).map(|grant| &grant.plan.name)
+    }
+
+    /// When it was cancelled, if it was.
+    pub(crate) fn ended(&self, entry: &Entry<SubscriptionSpec>) -> Option<Timestamp> {
+        (self.phase == Phase::Cancelled).then_some(entry.spec.cancel_at).flatten().map(|at| *at)
+    }
+
     pub(super) fn holds(&self) -> bool {
         self.grant.is_some() && holds(self.phase)
     }
 }
 
+/// Whether a place is kept for it: in use, at rest, or until it is paid.
 fn holds(phase: Phase) -> bool {
-    matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
+    let serves = matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended);
+    serves || matches!(phase, Phase::PendingPayment | Phase::PaymentFailed)
 }
 
 pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
     let entry = scene.world.subscriptions.get(name)?;
+    let spec = &*entry.spec;
     let key = name.clone().of(Kind::Subscription);
-    let mut case = Case { scene, name, key, spec: &entry.spec, created: entry.meta.created, problems: Vec::new() };
+    let ask = Ask {
+        plan: World::resolve(&spec.plan, name),
+        field: "spec.plan.name",
+        accepted: spec.accepted_terms.as_deref(),
+        accepting: "spec.acceptedTerms",
+    };
+    let mut case = Case { scene, name, key, spec, ask, created: entry.meta.created, problems: Vec::new() };
     Some(case.decide())
 }
 
 /// When a subscription that is so old has been on a plan for as long as it may.
 fn time_is_over(plan: &PlanTerms, created: Option<Timestamp>) -> Option<Timestamp> {
-    plan.duration.zip(created).map(|(span, created)| after(created, span))
+    plan.duration.zip(created).map(|(term, created)| term.after(created))
 }
 
 /// When a subscription ends or ended: by its own word, or because its time on the plan that it is granted is over.
-pub(crate) fn ends_at(entry: &Entry<SubscriptionSpec>, granted: Option<&PlanTerms>) -> Option<Timestamp> {
+pub(crate) fn ends_at(
+    entry: &Entry<SubscriptionSpec>,
+    ended: Option<Timestamp>,
+    granted: Option<&PlanTerms>,
+) -> Option<Timestamp> {
     let over = granted.and_then(|plan| time_is_over(plan, entry.meta.created));
-    sooner(entry.spec.cancel_at.map(|at| *at), over)
+    sooner(ended.or(entry.spec.cancel_at.map(|at| *at)), over)
+}
+
+/// What is asked for: the plan itself, or the change to another.
+struct Ask<'a> {
+    plan: Name,
+    /// Where that stands.
+    field: &'static str,
+    /// The version of its terms that is accepted, and where that stands.
+    accepted: Option<&'a str>,
+    accepting: &'static str,
+}
+
+/// Why a change of plan has to wait, in a sentence, and the owner's word against it.
+struct Waits {
+    text: Box<str>,
+    against: Option<Decision>,
+    wake: Option<Timestamp>,
 }
 
 struct Case<'a> {
@@ -102,6 +157,7 @@ struct Case<'a> {
     name: &'a Name,
     key: ObjectKey,
     spec: &'a SubscriptionSpec,
+    ask: Ask<'a>,
     created: Option<Timestamp>,
     problems: Vec<Diagnostic>,
 }
@@ -135,35 +191,136 @@ impl<'a> Case<'a> {
         if consumer.refused {
             return self.pending(format!("Application {application} is refused; its own status says why").into());
         }
-        let requested = World::resolve(&self.spec.plan, self.name);
-        let plan = self.offered(&requested, &application, consumer.team.as_ref());
-        if plan.is_none() {
-            let message =
-                format!("there is no Plan {requested} that namespace `{}` may subscribe to", self.name.namespace);
-            let help =
-                "correct the name; if the plan exists, its products must admit this namespace in `spec.consumers`";
-            self.error("missing-reference", "spec.plan.name", message, help);
+        let mut base = self.request(&application, consumer);
+        let Some(change) = &self.spec.change else { return base };
+        let wanted = World::resolve(&change.plan, self.name);
+        let had = std::mem::replace(
+            &mut self.ask,
+            Ask {
+                plan: wanted,
+                field: "spec.change.plan.name",
+                accepted: change.accepted_terms.as_deref(),
+                accepting: "spec.change.acceptedTerms",
+            },
+        );
+        if self.ask.plan == had.plan || base.phase == Phase::Cancelled {
+            return base;
         }
-        let (granted, against) = self.answers(&requested);
+        match self.change(&application, consumer, &base, &had.plan) {
+            Ok(mut changed) => {
+                let Candidate { phase, stage, grant, wake, .. } = base;
+                changed.old = grant.filter(|_| holds(phase)).map(|grant| Box::new(Old { phase, stage, grant }));
+                changed.wake = sooner(changed.wake, wake);
+                changed.changed = true;
+                changed
+            }
+            Err(Waits { text, against, wake }) => {
+                base.problems.append(&mut self.problems);
+                base.waiting = Some(match base.waiting {
+                    Some(waiting) if against.is_none() || base.against.is_none() => format!("{waiting}; {text}").into(),
+                    // The same answer to both.
+                    _ => text,
+                });
+                base.against = base.against.or(against);
+                base.wake = sooner(base.wake, wake);
+                base
+            }
+        }
+    }
+
+    /// What comes of the plan itself.
+    fn request(&mut self, application: &Name, consumer: &ApplicationView) -> Candidate {
+        let requested = self.ask.plan.clone();
+        let plan = self.offered(&requested, application, consumer.team.as_ref());
+        if plan.is_none() {
+            self.not_there();
+        }
+        let (granted, against) = self.answers(application);
         let mut outcome = match granted {
-            Some(answer) => self.granted(plan, &answer, &application, consumer.team.as_ref()),
+            Some(answer) => self.granted(plan, &answer, application, consumer.team.as_ref()),
             None => self.unanswered(plan),
         };
         if let Some(against) = against {
             outcome = weigh(outcome, &against);
         }
         let granted = outcome.grant.as_ref().map(|grant| &grant.plan);
-        let misfit = |plan: &&Arc<PlanTerms>| plan.security != consumer.authentication;
-        if let Some(unfit) = granted.into_iter().chain(plan).find(misfit) {
-            let (needs, has) = (unfit.security, consumer.authentication);
-            let message = format!("Plan {} needs {needs:?}, Application {application} uses {has:?}", unfit.name);
-            let help = "an application has one authentication strategy; use another application for this plan";
-            self.error("strategy-mismatch", "spec.plan.name", message, help);
-            if granted.is_none_or(|granted| granted.name == unfit.name) {
-                return self.pending("its plan needs another authentication strategy".into());
-            }
+        if let Some(unfit) = granted.or(plan).filter(|plan| plan.security != consumer.authentication) {
+            self.misfit(unfit, consumer, application);
+            return self.pending("its plan needs another authentication strategy".into());
         }
         self.time(outcome)
+    }
+
+    /// What comes of the wish to change to another plan: the grant there, or why what it has serves on.
+    fn change(
+        &mut self,
+        application: &Name,
+        consumer: &ApplicationView,
+        base: &Candidate,
+        had: &Name,
+    ) -> Result<Candidate, Waits> {
+        let wanted = self.ask.plan.clone();
+        let serves = matches!(base.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended);
+        let until = if serves { format!("; Plan {had} serves until then") } else { String::new() };
+        let waits = |text: String| Waits { text: text.into(), against: None, wake: None };
+        let Some(plan) = self.offered(&wanted, application, consumer.team.as_ref()) else {
+            self.not_there();
+            return Err(waits(format!("asks to change to Plan {wanted}, which is not there")));
+        };
+        if plan.change == ChangeMode::None {
+            let message = format!("one cannot change to Plan {wanted}");
+            let help = "make another Subscription to it, and cancel this one";
+            self.error("change-not-allowed", self.ask.field, message.clone(), help);
+            return Err(waits(message));
+        }
+        if plan.security != consumer.authentication {
+            self.misfit(plan, consumer, application);
+            return Err(waits(format!("Plan {wanted} needs another authentication strategy")));
+        }
+        let (granted, against) = self.answers(application);
+        let by_request = matches!(plan.change, ChangeMode::Request | ChangeMode::RequestWithCard);
+        if granted.is_none() && (plan.manual || by_request) {
+            let owner = &wanted.namespace;
+            let asks =
+                format!("asks for Plan {wanted}: waits for an Approval in namespace `{owner}` that grants it{until}");
+            return Err(match against {
+                Some(against) => Waits {
+                    text: format!("asks for Plan {wanted}: {}{until}", against.says()).into(),
+                    against: Some(against.spec.decision),
+                    wake: None,
+                },
+                None => waits(asks),
+            });
+        }
+        let is_there = self.offered(had, application, consumer.team.as_ref()).is_some();
+        if granted.is_none() && is_there && !serves && base.phase != Phase::Expired {
+            let message =
+                format!("a plan is changed while it is in use; to ask for Plan {wanted} instead, write it as `plan`");
+            return Err(waits(message));
+        }
+        let payment = self.scene.world.payments.get(self.name);
+        let by_card = matches!(plan.change, ChangeMode::Card | ChangeMode::RequestWithCard);
+        let has_card = matches!(payment, Some(Payment::Card | Payment::Paid));
+        if by_card && plan.priced && self.scene.world.charges && !has_card {
+            return Err(waits(format!("asks for Plan {wanted}: waits for a payment card{until}")));
+        }
+        let mut outcome = match granted {
+            Some(answer) => self.granted(Some(plan), &answer, application, consumer.team.as_ref()),
+            None => self.unanswered(Some(plan)),
+        };
+        if let Some(against) = against {
+            outcome = weigh(outcome, &against);
+        }
+        let changed = self.time(outcome);
+        if changed.grant.is_some()
+            && matches!(changed.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
+        {
+            return Ok(changed);
+        }
+        let Candidate { waiting, against, problems, wake, .. } = changed;
+        self.problems = problems;
+        let text = waiting.unwrap_or_else(|| "it is not granted".into());
+        Err(Waits { text: format!("asks for Plan {wanted}: {text}{until}").into(), against, wake })
     }
 
     /// The plan, if it may be subscribed to from here. Whether it exists is nobody else's business.
@@ -172,18 +329,40 @@ impl<'a> Case<'a> {
         terms.open_to(application, team).then_some(terms)
     }
 
-    /// The newest grant of the requested plan's owner, else of any other: while a subscription asks somebody new, what it
-    /// had goes on. And what the owner said since then against what is asked.
+    fn not_there(&mut self) {
+        let message =
+            format!("there is no Plan {} that namespace `{}` may subscribe to", self.ask.plan, self.name.namespace);
+        let help = "correct the name; if the plan exists, its products must admit this namespace in `spec.consumers`";
+        self.error("missing-reference", self.ask.field, message, help);
+    }
+
+    fn misfit(&mut self, plan: &PlanTerms, consumer: &ApplicationView, application: &Name) {
+        let (needs, has) = (plan.security, consumer.authentication);
+        let message = format!("Plan {} needs {needs:?}, Application {application} uses {has:?}", plan.name);
+        let help = "an application has one authentication strategy; use another application for this plan";
+        self.error("strategy-mismatch", self.ask.field, message, help);
+    }
+
+    /// The newest grant of what is asked for, by the plan's owner, and what that owner said since then against it.
     ///
-    /// Only the approval that grants can take its grant away, by going or by saying something else; so nobody loses access
-    /// by asking for more.
-    fn answers(&self, requested: &Name) -> (Option<Answer<'a>>, Option<Answer<'a>>) {
+    /// A grant of anything else gives nothing: nobody is given what they did not ask for. Only the approval that grants can take
+    /// its grant away, by going or by saying something else; so nobody loses access by asking for more.
+    fn answers(&self, application: &Name) -> (Option<Answer<'a>>, Option<Answer<'a>>) {
         let world = self.scene.world;
+        let asked = &self.ask.plan;
+        let concerns = |name: &Name, spec: &ApprovalSpec| {
+            let plan = spec.grant.as_ref().map(|grant| &grant.plan).or(spec.about.as_ref());
+            name.namespace == asked.namespace
+                && match plan.map(|plan| World::resolve_local(plan, name)) {
+                    Some(plan) => plan == *asked || self.scene.is_copy(&plan, asked, application),
+                    // A refusal that names no plan is about whatever is asked of this owner.
+                    None => spec.decision != Decision::Granted,
+                }
+        };
         let standing = world.approvals_of_subscription.of(self.name).filter_map(|name| {
             let (name, entry) = world.approvals.get_key_value(name)?;
-            let own = name.namespace == requested.namespace;
             let stands = self.scene.views.approvals.get(name).is_some_and(|view| view.stands);
-            stands.then_some(((own, entry.meta.created, name), &*entry.spec))
+            (stands && concerns(name, &entry.spec)).then_some(((entry.meta.created, name), &*entry.spec))
         });
         let (mut granted, mut against) = (None, None);
         for (rank, spec) in standing {
@@ -192,8 +371,8 @@ impl<'a> Case<'a> {
                 *best = Some((rank, spec));
             }
         }
-        let against = against.filter(|(rank, _)| rank.0 && granted.as_ref().is_none_or(|(other, _)| other < rank));
-        let answer = |((_, _, name), spec)| Answer { name, spec };
+        let against = against.filter(|(rank, _)| granted.as_ref().is_none_or(|(other, _)| other < rank));
+        let answer = |((_, name), spec)| Answer { name, spec };
         (granted.map(answer), against.map(answer))
     }
 
@@ -215,7 +394,7 @@ impl<'a> Case<'a> {
         Outcome { grant, phase, waiting, against: None, requested, given: None }
     }
 
-    /// What an approval grants. On a manual plan that is what is enforced, whatever the subscription asks meanwhile.
+    /// What an approval grants: the plan that is asked for, or the copy of it that was made for this application.
     fn granted(
         &mut self,
         requested: Option<&'a Arc<PlanTerms>>,
@@ -225,28 +404,29 @@ impl<'a> Case<'a> {
     ) -> Outcome<'a> {
         let Some(given) = &answer.spec.grant else { return self.unanswered(requested) };
         let named = World::resolve_local(&given.plan, answer.name);
-        let plan = match (requested, self.offered(&named, application, team)) {
-            // It needs no approval, and one for another plan says nothing of it.
-            (Some(requested), _) if !requested.manual && requested.name != named => {
-                return self.unanswered(Some(requested));
-            }
-            (Some(requested), _) if !requested.manual => requested,
-            (_, Some(plan)) => plan,
-            (Some(_), None) => {
-                let text = format!("Approval {} grants Plan {named}, which is not there", answer.name);
-                return Outcome { waiting: Some(text.into()), ..self.unanswered(requested) };
-            }
-            (None, None) => return self.unanswered(None),
-        };
-        let (scopes, waiting) = if requested.is_some_and(|requested| requested.name == plan.name) {
-            self.scopes(plan, Some(&given.scopes))
-        } else {
-            let asked = World::resolve(&self.spec.plan, self.name);
-            let text = format!("asks for Plan {asked}; Plan {} serves until that is approved", plan.name);
-            (plan.with_scopes(&given.scopes), Some(text.into()))
-        };
+        // Approvals of a plan that needs none say something of scopes and of how far it may go.
+        let Some(plan) = self.offered(&named, application, team) else { return self.unanswered(requested) };
+        let (scopes, waiting) = self.scopes(plan, Some(&given.scopes));
+        let waiting = self.outdated(plan, given, answer.name).or(waiting);
         let grant = Grant { plan: plan.clone(), scopes, approval: Some(answer.name.clone()) };
+        let requested = Some(plan);
         Outcome { grant: Some(grant), phase: Phase::Active, waiting, against: None, requested, given: Some(given) }
+    }
+
+    /// What the plan says now that an approval has not granted: in a sentence, where it says what it grants.
+    fn outdated(&self, plan: &PlanTerms, given: &portico_crds::Grant, approval: &Name) -> Option<Box<str>> {
+        let digest = self.scene.views.plans.get(&plan.name).map(|view| &*view.digest)?;
+        let now = match (&given.terms, &given.terms_version, &plan.terms_version) {
+            (Some(terms), ..) if terms != digest => format!("`terms: {digest}`"),
+            (_, Some(granted), Some(version)) if **granted != **version => format!("`termsVersion: {version:?}`"),
+            _ => return None,
+        };
+        let text = format!(
+            "the terms of Plan {} are no longer those that Approval {approval} grants: access goes on, and the new terms wait \
+             until it says {now}",
+            plan.name
+        );
+        Some(text.into())
     }
 
     /// The scopes that come with the plan and those that were asked for and may be had, and what must wait. The plan is
@@ -312,20 +492,9 @@ impl<'a> Case<'a> {
             };
             // Even what is over for another reason says so differently then.
             wake = sooner(wake, end.filter(|end| *end > now));
-            let asked = World::resolve(&self.spec.plan, self.name) == plan.name;
-            match over {
-                Some(why) if asked => {
-                    phase = Phase::Expired;
-                    waiting = Some(why.into());
-                }
-                Some(why) => {
-                    // What it had is over, what it asks for is still to come.
-                    phase = Phase::Pending;
-                    let text = self.unanswered(requested).waiting.unwrap_or_default();
-                    waiting = Some(format!("{text}; what it had is over: {why}").into());
-                    grant = None;
-                }
-                None => {}
+            if let Some(why) = over {
+                phase = Phase::Expired;
+                waiting = Some(why.into());
             }
         }
         if let Some(Grant { plan, .. }) = &grant {
@@ -341,32 +510,65 @@ impl<'a> Case<'a> {
         if let Some(plan) = requested
             && matches!(phase, Phase::Pending | Phase::Active)
             && let Some(text) = self.blocked(plan)
-            && grant.as_ref().is_none_or(|grant| grant.plan.name == plan.name)
         {
             phase = Phase::Pending;
             waiting = Some(text);
             grant = None;
         }
+        if let Some(Grant { plan, .. }) = &grant
+            && phase == Phase::Active
+        {
+            let free_until = plan.trial.zip(self.created).map(|(trial, created)| trial.after(created));
+            match self.owed(plan) {
+                Some(_) if free_until.is_some_and(|end| end > now) => wake = sooner(wake, free_until),
+                Some((unpaid, text)) => {
+                    phase = unpaid;
+                    waiting = Some(text);
+                }
+                None => {}
+            }
+        }
         if self.spec.suspend && phase == Phase::Active {
             phase = Phase::Suspended;
         }
-        if let Some(at) = self.spec.cancel_at {
-            if *at <= now {
-                phase = Phase::Cancelled;
-                waiting = Some(format!("it was cancelled on {}", *at).into());
-            } else {
-                wake = sooner(wake, Some(*at));
-                if phase == Phase::Active {
-                    phase = Phase::PendingCancellation;
-                }
+        let ended = self.scene.world.ended.get(self.name).copied();
+        let end = self.spec.cancel_at.map(|at| *at);
+        if let Some(at) = ended.or(end.filter(|end| *end <= now)) {
+            phase = Phase::Cancelled;
+            waiting = Some(format!("it was cancelled on {at}").into());
+        } else if let Some(end) = end {
+            wake = sooner(wake, Some(end));
+            if phase == Phase::Active {
+                phase = Phase::PendingCancellation;
             }
         }
-        let mut problems = std::mem::take(&mut self.problems);
         if matches!(phase, Phase::Cancelled | Phase::Expired) {
             // Nobody need mend what is over.
-            problems.clear();
+            self.problems.clear();
         }
-        Candidate { phase, stage, grant, waiting, against, problems, wake }
+        if let Some(at) = ended.filter(|at| end.is_none_or(|end| end > *at)) {
+            let message = format!("it was cancelled on {at}, and does not begin again");
+            let help = "make another Subscription by another name, or say here that it has ended";
+            self.error("cancelled-for-good", "spec.cancelAt", message, help);
+        }
+        let problems = std::mem::take(&mut self.problems);
+        Candidate { phase, stage, grant, waiting, against, problems, wake, changed: false, old: None }
+    }
+
+    /// What has to be paid before there is access: the phase that this is, and a sentence.
+    fn owed(&self, plan: &PlanTerms) -> Option<(Phase, Box<str>)> {
+        if !plan.priced || !self.scene.world.charges {
+            return None;
+        }
+        match self.scene.world.payments.get(self.name) {
+            Some(Payment::Paid) => None,
+            Some(Payment::Failed) => {
+                Some((Phase::PaymentFailed, format!("Plan {} could not be charged", plan.name).into()))
+            }
+            Some(Payment::Card) | None => {
+                Some((Phase::PendingPayment, format!("Plan {} has to be paid", plan.name).into()))
+            }
+        }
     }
 
     /// How far it may go: as far as the approval says, and without one to production unless the plan begins in the sandbox.
@@ -394,12 +596,12 @@ impl<'a> Case<'a> {
         };
         if plan.stage == LifecycleStage::Retired {
             let message = format!("Plan {} is retired", plan.name);
-            self.error("retired-plan", "spec.plan.name", message.clone(), "choose another plan");
+            self.error("retired-plan", self.ask.field, message.clone(), "choose another plan");
             return Some(message.into());
         }
         if new(plan.stage, plan.deprecated_at) {
             let message = format!("Plan {} is deprecated and takes no new subscriptions", plan.name);
-            self.error("deprecated-plan", "spec.plan.name", message.clone(), "choose another plan");
+            self.error("deprecated-plan", self.ask.field, message.clone(), "choose another plan");
             return Some(message.into());
         }
         if let Some(product) = plan.products.iter().find(|product| new(product.stage, product.deprecated_at)) {
@@ -407,16 +609,16 @@ impl<'a> Case<'a> {
                 "ApiProduct {} of Plan {} is deprecated and takes no new subscriptions",
                 product.name, plan.name
             );
-            self.error("deprecated-product", "spec.plan.name", message.clone(), "choose a plan without it");
+            self.error("deprecated-product", self.ask.field, message.clone(), "choose a plan without it");
             return Some(message.into());
         }
         let version = plan.terms_version.as_deref()?;
-        if self.spec.accepted_terms.as_deref() == Some(version) {
+        if self.ask.accepted == Some(version) {
             return None;
         }
         let message = format!("the terms of Plan {} in version {version} must be accepted", plan.name);
         let help = format!("read them, then set `acceptedTerms: {version:?}`");
-        self.error("terms-not-accepted", "spec.acceptedTerms", message.clone(), help);
+        self.error("terms-not-accepted", self.ask.accepting, message.clone(), help);
         Some(message.into())
     }
 
@@ -436,24 +638,28 @@ impl<'a> Case<'a> {
     }
 }
 
+impl Answer<'_> {
+    /// What an answer that is not a grant says, in a sentence.
+    fn says(&self) -> String {
+        let ApprovalSpec { decision, reason, .. } = self.spec;
+        let reason = reason.as_deref().unwrap_or("no reason is given").trim_end().trim_end_matches('.');
+        let says = if *decision == Decision::Denied { "denies it" } else { "asks for changes" };
+        format!("Approval {} {says}: {reason}", self.name)
+    }
+}
+
 /// What an answer that is not a grant makes of a request. What is granted already goes on.
 fn weigh<'a>(outcome: Outcome<'a>, against: &Answer<'a>) -> Outcome<'a> {
-    let ApprovalSpec { decision, reason, .. } = against.spec;
-    let reason = reason.as_deref().unwrap_or("no reason is given").trim_end().trim_end_matches('.');
-    let says = if *decision == Decision::Denied { "denies it" } else { "asks for changes" };
-    let name = against.name;
+    let decision = against.spec.decision;
+    let said = against.says();
     let approval = outcome.grant.as_ref().and_then(|grant| grant.approval.as_ref());
     let text = match approval {
-        Some(approval) => {
-            format!(
-                "Approval {name} {says}: {reason}; what Approval {approval} grants goes on until that is taken away"
-            )
-        }
-        None => format!("Approval {name} {says}: {reason}"),
+        Some(approval) => format!("{said}; what Approval {approval} grants goes on until that is taken away"),
+        None => said,
     };
     let (grant, phase) = match decision {
         Decision::Denied if approval.is_none() => (None, Phase::Rejected),
         _ => (outcome.grant, outcome.phase),
     };
-    Outcome { grant, phase, waiting: Some(text.into()), against: Some(*decision), ..outcome }
+    Outcome { grant, phase, waiting: Some(text.into()), against: Some(decision), ..outcome }
 }

@@ -75,6 +75,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     ("Approval", "{subscription: {name: a}, decision: Granted}", &["spec.grant missing-field"]),
     ("Approval", "{subscription: {name: a}, decision: Denied}", &["spec.reason missing-field"]),
+    (
+        "Approval",
+        "{subscription: {name: a}, decision: Granted, grant: {plan: {name: b}, terms: x}, about: {name: b}}",
+        &["spec.grant.terms invalid-value", "spec.about only-with"],
+    ),
     ("Credential", "{environment: {name: a}}", &["spec exactly-one"]),
     (
         "Credential",
@@ -129,4 +134,4 @@ fn every_rule_of_the_definitions_is_here() {
     assert_eq!(count, KNOWN_RULES, "a rule came or went: look through `validate`");
 }
 
-const KNOWN_RULES: usize = 23;
+const KNOWN_RULES: usize = 24;

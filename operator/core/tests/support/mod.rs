@@ -85,6 +85,8 @@ fn author(annotations: &serde_yaml::Value) -> Option<Arc<Author>> {
 pub struct World {
     pub core: Core,
     pub made: BTreeMap<(Name, i64), Fact>,
+    /// What was told to be remembered of cancelled subscriptions that are still there.
+    pub ended: BTreeMap<Name, Timestamp>,
     pub now: Timestamp,
     /// What a front end would have written, that asks for a status only when it is told to.
     pub told: BTreeMap<ObjectKey, Status>,
@@ -92,13 +94,23 @@ pub struct World {
 
 impl World {
     pub fn new(now: Timestamp) -> Self {
-        World { core: Core::new(), made: BTreeMap::new(), now, told: BTreeMap::new() }
+        World { core: Core::new(), made: BTreeMap::new(), ended: BTreeMap::new(), now, told: BTreeMap::new() }
     }
 
     /// Applies changes and everything that follows from them; all deltas, in order.
     pub fn apply(&mut self, changes: Vec<Change>) -> Vec<Delta> {
+        self.apply_with(changes, Vec::new())
+    }
+
+    /// The same with facts.
+    pub fn apply_with(&mut self, changes: Vec<Change>, facts: Vec<Fact>) -> Vec<Delta> {
         let mut deltas = Vec::new();
-        let (mut changes, mut facts) = (changes, Vec::new());
+        let (mut changes, mut facts) = (changes, facts);
+        for change in &changes {
+            if let Change::Remove(key) = change {
+                self.ended.remove(&key.name);
+            }
+        }
         loop {
             let delta = self.core.apply(Batch { now: self.now, changes, facts });
             facts = self.follow(&delta);
@@ -119,6 +131,7 @@ impl World {
 
     fn follow(&mut self, delta: &Delta) -> Vec<Fact> {
         let mut facts = Vec::new();
+        self.ended.extend(delta.ended.iter().cloned());
         for wish in &delta.keys {
             let stored: Vec<i64> = self
                 .made
@@ -149,8 +162,15 @@ impl World {
 
     /// A core that was told the same things at once.
     pub fn afresh(&self, objects: impl IntoIterator<Item = Object>) -> World {
-        let mut world = World { made: self.made.clone(), ..World::new(self.now) };
-        let facts = self.made.values().cloned().collect();
+        self.afresh_with(objects, Vec::new())
+    }
+
+    /// The same with facts.
+    pub fn afresh_with(&self, objects: impl IntoIterator<Item = Object>, facts: Vec<Fact>) -> World {
+        let mut world = World { made: self.made.clone(), ended: self.ended.clone(), ..World::new(self.now) };
+        let made = self.made.values().cloned();
+        let ended = self.ended.iter().map(|(name, at)| Fact::Ended { subscription: name.clone(), at: *at });
+        let facts = made.chain(ended).chain(facts).collect();
         let changes = objects.into_iter().map(Change::Put).collect();
         let delta = world.core.apply(Batch { now: self.now, changes, facts });
         let facts = world.follow(&delta);
@@ -310,9 +330,13 @@ fn state(core: &Core, key: &ObjectKey) -> String {
             let end = expires_at.map(|end| format!(", ends {end}")).unwrap_or_default();
             let _ = writeln!(text, "    keys {generations:?}{until}{end}");
         }
-        Some(Detail::Plan { subscriptions, limits }) => {
+        Some(Detail::Plan { subscriptions, limits, affected, terms: _ }) => {
             if *subscriptions > 0 {
                 let _ = writeln!(text, "    subscriptions: {subscriptions}");
+            }
+            if !affected.is_empty() {
+                let affected: Vec<_> = affected.iter().map(Name::to_string).collect();
+                let _ = writeln!(text, "    affected: {}", affected.join(", "));
             }
             for limit in limits {
                 let portico_crds::Limit { requests, per, product, operations, methods } = limit;

@@ -56,7 +56,9 @@ fn at<'a>(plan: &'a ApiPlan, path: Option<&'a str>, cells: &mut Vec<Cell<'a>>) {
     let strict = included.is_some();
     for method in methods {
         let limits = fitting(plan, path, Some(method));
-        let is_included = any_method || included.iter().flatten().any(|one| *one == Some(method));
+        let names = |method| included.iter().flatten().any(|one| *one == Some(method));
+        // A limit of its own takes `HEAD` out of `GET`, and not out of the plan.
+        let is_included = any_method || names(method) || (method == "HEAD" && names("GET"));
         if is_included && !(any_method && limits == rest) {
             cells.push(Cell { path, method: Some(method), limits, strict, head_apart });
         }

@@ -54,7 +54,7 @@ fn shown(only: Option<&[&str]>, limits: &[(Scope, u64)]) -> Vec<String> {
 #[test]
 fn plans_are_cut_into_cells() {
     type Case<'a> = (&'a str, Option<&'a [&'a str]>, Vec<(Scope, u64)>, &'a [&'a str]);
-    let cases: [Case<'_>; 12] = [
+    let cases: [Case<'_>; 13] = [
         ("nothing said", None, vec![], &["* * -"]),
         ("a limit of the plan", None, vec![(Scope::Plan, 9)], &["* * 9"]),
         ("two periods", None, vec![(Scope::Plan, 9), (Scope::Plan, 99)], &["* * 9 99"]),
@@ -95,6 +95,12 @@ fn plans_are_cut_into_cells() {
             None,
             vec![(methods(&["HEAD"]), 0), (methods(&["GET"]), 5)],
             &["GET * 5 (head apart)", "HEAD * 0 (head apart)", "* * - (head apart)"],
+        ),
+        (
+            "HEAD with a limit of its own is in a plan that includes GET",
+            Some(&["GET /refunds", "POST /other"]),
+            vec![(Scope::Plan, 9), (methods(&["HEAD"]), 1)],
+            &["!POST /other 9 (head apart)", "!GET /refunds 9 (head apart)", "!HEAD /refunds 1 (head apart)"],
         ),
         ("zero", None, vec![(Scope::Plan, 9), (methods(&["DELETE"]), 0)], &["DELETE * 0", "* * 9"]),
     ];

@@ -63,9 +63,10 @@ impl Walk {
         let spot = if matches!(node.value, Value::Scalar { .. }) && node.spot.length > 0 { node.spot } else { spot };
         let message = format!("`{}`: expected {}, found {}", last(path), form.described(), node.described());
         let help = match (form, node.scalar()) {
-            (Form::Text | Form::Moment | Form::Span, Some(Scalar::Integer(_) | Scalar::Float | Scalar::Bool)) => {
-                Some(format!("put it in quotes: \"{}\"", node.short()))
-            }
+            (
+                Form::Text | Form::Moment | Form::Span | Form::Term,
+                Some(Scalar::Integer(_) | Scalar::Float | Scalar::Bool),
+            ) => Some(format!("put it in quotes: \"{}\"", node.short())),
             _ => None,
         };
         self.say("wrong-type", path, spot, message, help);
@@ -104,7 +105,7 @@ impl Walk {
         let fits = match form {
             Form::Any => true,
             Form::Map | Form::List => false,
-            Form::Text | Form::Moment | Form::Span => kind == Some(Scalar::String),
+            Form::Text | Form::Moment | Form::Span | Form::Term => kind == Some(Scalar::String),
             Form::Integer => matches!(kind, Some(Scalar::Integer(_))),
             Form::Number => matches!(kind, Some(Scalar::Integer(_) | Scalar::Float)),
             Form::Bool => kind == Some(Scalar::Bool),
@@ -122,6 +123,7 @@ impl Walk {
         match (form, kind) {
             (Form::Moment, _) if text.parse::<portico_crds::Timestamp>().is_err() => self.unlike(form, node, path),
             (Form::Span, _) if text.parse::<portico_crds::Span>().is_err() => self.unlike(form, node, path),
+            (Form::Term, _) if text.parse::<portico_crds::Term>().is_err() => self.unlike(form, node, path),
             (Form::Text, _) => {
                 let length = if text.len() < 2 { text.len() } else { text.chars().count() };
                 let before = self.faults.len();

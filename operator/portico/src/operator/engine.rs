@@ -609,7 +609,8 @@ impl Engine {
             let batch = tracing::info_span!("batch", changes = changes.len(), facts = facts.len());
             let _entered = batch.enter();
             let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
-            let Delta { removals, puts, keys, statuses, recomputed, wake } = delta;
+            // What was cancelled stays so without a memory of ours: the API server lets nobody take `cancelAt` back then.
+            let Delta { removals, puts, keys, ended: _, statuses, recomputed, wake } = delta;
             self.wake = wake;
             self.metrics.batch(recomputed, puts.len(), removals.len());
             self.translate(removals, puts);

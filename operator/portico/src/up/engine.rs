@@ -202,7 +202,7 @@ impl Engine {
 
     /// What the store knows from before.
     fn remember(&mut self) -> anyhow::Result<Vec<Fact>> {
-        let mut facts = Vec::new();
+        let mut facts = self.store.ended().context("cannot read what was cancelled before")?;
         let gateway = &self.gateway;
         self.store
             .all(|made| {
@@ -296,7 +296,7 @@ impl Engine {
             } else {
                 self.say.unasked(&delta);
             }
-            let Delta { removals, puts, keys, statuses, recomputed, wake } = delta;
+            let Delta { removals, puts, keys, ended, statuses, recomputed, wake } = delta;
             self.wake = wake;
             tracing::debug!(
                 removals = removals.len(),
@@ -308,6 +308,11 @@ impl Engine {
             );
             // What takes access away waits neither for new keys nor for the disk.
             self.gateway.update(removals, puts);
+            if !ended.is_empty()
+                && let Err(error) = self.store.record_ended(&ended)
+            {
+                self.say.trouble(&format!("cannot write down what was cancelled: {}", chain(&error)));
+            }
             facts = self.keys(keys);
             if facts.is_empty() {
                 break;
