@@ -71,7 +71,7 @@ impl Case {
     fn subscribe(&mut self, created: &str, rest: &str) {
         let mut text =
             format!("kind: Subscription\nmetadata: {{namespace: shop, name: s, creationTimestamp: '{created}'}}\n");
-        let _ = write!(text, "spec: {{application: {{name: x}}, {rest}}}\n");
+        let _ = writeln!(text, "spec: {{application: {{name: x}}, {rest}}}");
         self.apply(&text, Vec::new());
     }
 
