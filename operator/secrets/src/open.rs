@@ -69,7 +69,7 @@ pub struct Store {
     pub(crate) seal: Seal,
     pub(crate) path: PathBuf,
     // Dropped last: until then nobody else may open the files above.
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Store {
@@ -159,7 +159,18 @@ fn narrow(path: &Path, found: &fs::Metadata, wanted: u32) -> Result<(), OpenErro
     if mode & 0o077 == 0 { Ok(()) } else { Err(OpenError::Wide { path: path.to_owned(), mode, wanted }) }
 }
 
-fn lock(dir: &Path) -> Result<File, OpenError> {
+/// The lock of a state directory. It ends when it is dropped, said outright: a child process that starts at this moment has
+/// a copy of the file until it runs its own program, and closing ours alone would leave the directory in use until then.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A file that cannot be unlocked is closed next, which ends the lock too.
+        let _ = self.0.unlock();
+    }
+}
+
+fn lock(dir: &Path) -> Result<Lock, OpenError> {
     let path = dir.join("secrets.lock");
     let mut file = private_file(&path)?;
     match file.try_lock() {
@@ -175,5 +186,21 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
     }
     let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
     written.map_err(|source| OpenError::File { path, source })?;
-    Ok(file)
+    Ok(Lock(file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OpenError, lock};
+
+    #[test]
+    fn a_copy_that_a_starting_child_has_holds_nothing_up() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let held = lock(folder.path()).expect("locked");
+        let copy = held.0.try_clone().expect("a copy, as fork makes one");
+        assert!(matches!(lock(folder.path()), Err(OpenError::InUse { .. })));
+        drop(held);
+        lock(folder.path()).expect("free again");
+        drop(copy);
+    }
 }
