@@ -177,9 +177,9 @@ impl Core {
                 let team = self.views.applications.get(&application).and_then(|view| view.team.as_ref());
                 let open = self.views.plans.get(&plan.name).is_some_and(|view| view.terms.open_to(&application, team));
                 let text = if open {
-                    format!("it asks for {plan}, which namespace `{}` may subscribe to", name.namespace)
+                    format!("it asks for {plan}, which namespace `{}` may subscribe to", name.namespace())
                 } else {
-                    format!("it asks for {plan}, which is not there for namespace `{}`", name.namespace)
+                    format!("it asks for {plan}, which is not there for namespace `{}`", name.namespace())
                 };
                 steps.push(Step { passes: open, text, object: open.then_some(plan) });
                 if let Some(view) = self.views.subscriptions.get(name) {

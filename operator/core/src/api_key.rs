@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use arcstr::ArcStr;
 use sha2::{Digest as _, Sha256};
 
 /// What every key begins with.
@@ -32,7 +33,7 @@ const SHARD: usize = 2;
 
 /// A key. It prints as `[redacted]`; only [`ApiKey::expose`] tells it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct ApiKey(Box<str>);
+pub struct ApiKey(ArcStr);
 
 /// Not a key that Portico made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

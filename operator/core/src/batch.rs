@@ -63,7 +63,7 @@ pub struct Object {
 }
 
 /// Who made an object say what it says now. It is what the front end saw, never what the object claims.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Author {
     /// The author of the Git commit since which it says so.
@@ -89,7 +89,7 @@ pub enum Author {
 }
 
 /// What is known of a commit's signature.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Signature {
     /// It has none.

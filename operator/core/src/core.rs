@@ -5,6 +5,7 @@
 //! nothing. A rebuild is the same pass with everything marked.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_crds::{ApprovalSpec, Phase};
@@ -148,6 +149,11 @@ impl Core {
         }
         self.run(&mut pass);
         self.finish(pass)
+    }
+
+    /// The name as it is here already, so that a front end that keeps many holds each once.
+    pub fn intern(&mut self, name: &Name) -> Name {
+        self.world.names.intern(name)
     }
 
     /// Computes everything anew. The outputs that come out differently are in the delta: none, unless there is a mistake
@@ -367,7 +373,7 @@ impl Core {
                 }
             }
             Kind::Team => {
-                let near = |other: &&Name| other.namespace == name.namespace;
+                let near = |other: &&Name| other.namespace() == name.namespace();
                 for application in world.applications.keys().filter(near) {
                     pass.mark(Stage::Application, application);
                     self.mark_answers(application, pass);
@@ -539,9 +545,9 @@ impl Core {
             Stage::Subscription => {
                 let view = resolve::settle(scene, name);
                 let held = |view: Option<&resolve::SubscriptionView>| view.and_then(|view| view.held().cloned());
-                let plans = [held(self.views.subscriptions.get(name)), held(view.as_ref())];
-                self.count(plans, pass);
-                let before = self.views.subscriptions.get(name);
+                let held_before = held(self.views.subscriptions.get(name).map(Arc::as_ref));
+                self.count([held_before, held(view.as_deref())], pass);
+                let before = self.views.subscriptions.get(name).map(Arc::as_ref);
                 // What was cancelled and is not remembered is gone; this is another one by its name.
                 let same = |before: &&resolve::SubscriptionView| {
                     before.phase != Phase::Cancelled || self.world.ended.contains_key(name)
@@ -559,7 +565,7 @@ impl Core {
                     let view = view.filter(|view| view.phase != Phase::Cancelled)?;
                     Some(view.grant.as_ref()?.plan.name.clone())
                 };
-                let (named, names) = (names(before), names(view.as_ref()));
+                let (named, names) = (names(before), names(view.as_deref()));
                 if named != names {
                     pass.statuses.extend(named.into_iter().chain(names).map(|plan| plan.of(Kind::Plan)));
                 }
@@ -678,9 +684,11 @@ impl Core {
         let view = resolve::credential(scene, name);
         self.alarm(Stage::Credential, name, view.as_ref().and_then(|view| view.wake));
 
-        let environment = self.world.credentials.get(name).map(|entry| World::resolve(&entry.spec.environment, name));
-        let served = environment
-            .filter(|environment| self.views.environments.get(environment).is_some_and(|view| view.gateway.is_some()));
+        let served = self.world.credentials.get(name).and_then(|entry| {
+            let environment = World::resolve(&entry.spec.environment, name);
+            let (environment, view) = self.views.environments.get_key_value(&environment)?;
+            view.gateway.is_some().then(|| environment.clone())
+        });
         let client =
             view.as_ref().and_then(|view| view.client.as_ref()).filter(|client| !client.generations.is_empty());
         for environment in self.gateways.keys() {

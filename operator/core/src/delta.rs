@@ -55,7 +55,7 @@ pub enum Output {
     /// For [`OutputKey::Api`].
     Api(Box<Api>),
     /// For [`OutputKey::Client`].
-    Client(Client),
+    Client(Arc<Client>),
 }
 
 /// An output that is new or different.

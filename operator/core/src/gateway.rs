@@ -140,7 +140,7 @@ impl Limit {
         let mut said = portico_crds::Limit {
             requests: i64::try_from(self.requests).unwrap_or(i64::MAX),
             per: self.per,
-            product: self.alone.then(|| product.name.to_string()),
+            product: self.alone.then(|| product.name().to_string()),
             operations: Vec::new(),
             methods: Vec::new(),
         };

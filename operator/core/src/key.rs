@@ -1,9 +1,12 @@
 //! Names of things: which kind, which namespace, which object.
 
+use std::cmp::Ordering;
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
+use arcstr::ArcStr;
+use foldhash::fast::FixedState;
 use serde::{Serialize, Serializer};
 
 /// The kinds of the group `portico.dev`, in the order in which they depend on each other.
@@ -78,19 +81,37 @@ impl FromStr for Kind {
     }
 }
 
-/// `namespace/name`, the identity of an object within its kind.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name {
-    /// The namespace.
-    pub namespace: Arc<str>,
-    /// The name within the namespace.
-    pub name: Arc<str>,
-}
+/// `namespace/name`, the identity of an object within its kind. One pointer, since there are millions of them; a front end
+/// that takes in many makes sure that equal ones are the same ([`Names`]).
+///
+/// A namespace has no `/` in it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Name(ArcStr);
 
 impl Name {
     /// A name from its two parts.
-    pub fn new(namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
-        Name { namespace: namespace.into(), name: name.into() }
+    pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
+        Name(arcstr::format!("{}/{}", namespace.as_ref(), name.as_ref()))
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        self.0.split_once('/').unwrap_or(("", &self.0))
+    }
+
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The name within the namespace.
+    pub fn name(&self) -> &str {
+        self.parts().1
+    }
+
+    /// Another object of the same namespace.
+    #[must_use]
+    pub fn beside(&self, name: impl AsRef<str>) -> Self {
+        Name::new(self.namespace(), name)
     }
 
     /// The same name as a key of `kind`.
@@ -99,9 +120,21 @@ impl Name {
     }
 }
 
+impl Ord for Name {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.parts().cmp(&other.parts())
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        f.write_str(&self.0)
     }
 }
 
@@ -113,7 +146,25 @@ impl fmt::Debug for Name {
 
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.0)
+    }
+}
+
+/// Names that are in use, so that each is there once.
+#[derive(Clone, Debug, Default)]
+pub struct Names(HashSet<Name, FixedState>);
+
+impl Names {
+    /// The name that is there already, or this one from now on.
+    pub fn intern(&mut self, name: &Name) -> Name {
+        if let Some(known) = self.0.get(name) {
+            return known.clone();
+        }
+        if self.0.len() == self.0.capacity() {
+            self.0.retain(|Name(text)| ArcStr::strong_count(text).is_some_and(|count| count > 1));
+        }
+        self.0.insert(name.clone());
+        name.clone()
     }
 }
 
@@ -128,7 +179,7 @@ pub struct ObjectKey {
 
 impl ObjectKey {
     /// A key from its three parts.
-    pub fn new(kind: Kind, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> Self {
+    pub fn new(kind: Kind, namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         ObjectKey { kind, name: Name::new(namespace, name) }
     }
 }

@@ -11,9 +11,9 @@ use portico_crds::{
 
 use crate::batch::{Author, Document, Object, Payment, Spec};
 use crate::diagnostic::Diagnostic;
-use crate::key::{Kind, Name, ObjectKey};
+use crate::key::{Kind, Name, Names, ObjectKey};
 use crate::openapi::Read;
-use crate::table::{Map, Referrers, Set};
+use crate::table::{Map, Referrers};
 
 /// An object and when it came to be.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,32 +90,15 @@ pub(crate) struct World {
     pub(crate) credentials_of_application: Referrers<Name>,
     pub(crate) credentials_in: Referrers<Name>,
 
-    strings: Set<Arc<str>>,
+    pub(crate) names: Names,
 }
 
 impl World {
-    /// One `Arc` per text, so that 100,000 references to a plan hold its name once.
-    pub(crate) fn intern(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.strings.get(text) {
-            return known.clone();
-        }
-        if self.strings.len() == self.strings.capacity() {
-            self.strings.retain(|text| Arc::strong_count(text) > 1);
-        }
-        let text: Arc<str> = text.into();
-        self.strings.insert(text.clone());
-        text
-    }
-
-    fn intern_name(&mut self, name: &Name) -> Name {
-        Name { namespace: self.intern(&name.namespace), name: self.intern(&name.name) }
-    }
-
     /// Takes in an object, and answers whether it says anything new.
     pub(crate) fn put(&mut self, object: Object) -> bool {
         let Object { name, generation, created, author, spec } = object;
         let meta = Meta { created, generation, author };
-        let name = self.intern_name(&name);
+        let name = self.names.intern(&name);
         match spec {
             Spec::Portal(spec) => self.put_in(|world| &mut world.portals, name, spec, meta),
             Spec::Environment(spec) => self.put_in(|world| &mut world.environments, name, spec, meta),
@@ -208,7 +191,7 @@ impl World {
             self.referrers(role).remove(&target, name);
         }
         for Link { role, target } in after {
-            let target = self.intern_name(&target);
+            let target = self.names.intern(&target);
             self.referrers(role).insert(target, name.clone());
         }
     }
@@ -316,20 +299,12 @@ impl World {
 
     /// The name that a reference means.
     pub(crate) fn resolve(reference: &NamespacedRef, from: &Name) -> Name {
-        let namespace = match &reference.namespace {
-            Some(namespace) => namespace.as_str().into(),
-            None => from.namespace.clone(),
-        };
-        Name { namespace, name: reference.name.as_str().into() }
+        Name::new(reference.namespace.as_deref().unwrap_or(from.namespace()), &reference.name)
     }
 
     /// The product that a plan covers.
     pub(crate) fn resolve_product(reference: &PlanProduct, plan: &Name) -> Name {
-        let namespace = match &reference.namespace {
-            Some(namespace) => namespace.as_str().into(),
-            None => plan.namespace.clone(),
-        };
-        Name { namespace, name: reference.name.as_str().into() }
+        Name::new(reference.namespace.as_deref().unwrap_or(plan.namespace()), &reference.name)
     }
 
     /// Reference ids are one name space for everybody.
@@ -339,7 +314,7 @@ impl World {
 
     /// The name that a reference within the namespace means.
     pub(crate) fn resolve_local(reference: &LocalRef, from: &Name) -> Name {
-        Name { namespace: from.namespace.clone(), name: reference.name.as_str().into() }
+        from.beside(&reference.name)
     }
 }
 

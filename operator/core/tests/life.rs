@@ -88,7 +88,7 @@ impl Case {
     fn is(&self) -> (Phase, String, bool) {
         let status = self.world.core.status(&name().of(Kind::Subscription)).expect("it is there");
         let Some(Detail::Subscription { phase, plan, .. }) = status.detail else { panic!("no subscription") };
-        let plan = plan.map(|plan| plan.name.to_string()).unwrap_or_default();
+        let plan = plan.map(|plan| plan.name().to_owned()).unwrap_or_default();
         (phase, plan, !self.world.core.access().is_empty())
     }
 }

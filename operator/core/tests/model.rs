@@ -310,7 +310,7 @@ fn enforced(core: &Core) -> BTreeSet<(Name, Name)> {
 
 /// Who would pass: only whose key is made.
 fn with_keys(passes: BTreeSet<(Name, Name)>, now: Now) -> BTreeSet<(Name, Name)> {
-    let bit = |name: &Name| if *name.namespace == *"one" { 1 } else { 2 };
+    let bit = |name: &Name| if name.namespace() == "one" { 1 } else { 2 };
     passes.into_iter().filter(|(name, _)| now.get(Field::Made) & bit(name) != 0).collect()
 }
 

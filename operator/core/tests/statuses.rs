@@ -226,6 +226,6 @@ fn what_happens_to_one_subscription_is_no_news_to_others() {
     let confirmed = case.confirm();
     assert_eq!(confirmed.recomputed, 0);
     for told in delta.statuses.iter().chain(&confirmed.statuses) {
-        assert!(*told.name.name != *"other" && *told.name.name != *"y", "{told} was told");
+        assert!(told.name.name() != "other" && told.name.name() != "y", "{told} was told");
     }
 }

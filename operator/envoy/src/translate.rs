@@ -266,7 +266,7 @@ pub(crate) fn listeners(
         // Envoy takes the first one for hosts that no certificate names.
         wanted.sort_by_key(|wanted| !wanted.hosts.is_empty());
         for wanted in wanted {
-            let secret = Name::new(environment.namespace.clone(), wanted.secret.name.as_str());
+            let secret = environment.beside(&wanted.secret.name);
             let key = (Type::Secret, secrets::resource_name(&secret));
             let found = certificates.certificate(&secret);
             if found.is_none() {

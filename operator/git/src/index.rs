@@ -171,8 +171,6 @@ pub(crate) struct Index {
     pub(crate) opaque: BTreeSet<Arc<str>>,
     /// How many objects are present.
     pub(crate) present: usize,
-    /// Lets all names in a namespace share its text.
-    pub(crate) namespaces: HashSet<Arc<str>>,
 }
 
 impl Index {

@@ -303,11 +303,10 @@ impl Reader {
     }
 
     fn take(&mut self, staged: Staged) -> Advance {
-        let Staged { mut advance, files, objects, namespaces, documents, put: _, findings, loose } = staged;
+        let Staged { mut advance, files, objects, documents, put: _, findings, loose } = staged;
         for key in objects.iter().filter(|(_, known)| !known.present).map(|(key, _)| key) {
             self.authors.remove(key);
         }
-        self.index.namespaces.extend(namespaces);
         self.index.take(files, objects);
         self.documents.take(documents);
         for (key, found) in findings {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use portico_core::batch::{Change, Object, Spec};
 use portico_core::diagnostic::{Diagnostic, Place, Severity};
-use portico_core::key::{Kind, ObjectKey};
+use portico_core::key::{Kind, Names, ObjectKey};
 
 use crate::author;
 use crate::commit::CommitId;
@@ -31,7 +31,6 @@ pub(crate) struct Staged {
     pub(crate) advance: Advance,
     pub(crate) files: BTreeMap<Arc<str>, FileState>,
     pub(crate) objects: Keys<Known>,
-    pub(crate) namespaces: HashSet<Arc<str>>,
     pub(crate) documents: documents::Staged,
     /// Objects that are put, with the file that they stand in, and the commit if it is one before.
     pub(crate) put: Vec<(ObjectKey, Arc<str>, Option<CommitId>)>,
@@ -49,7 +48,8 @@ pub(crate) struct Stage<'a> {
     /// Files that are different, or of which something else is remembered.
     files: BTreeMap<Arc<str>, FileState>,
     loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
-    namespaces: HashSet<Arc<str>>,
+    /// Objects that belong together often have the same name.
+    names: Names,
     /// Objects that may be different, and the order in which they came up.
     objects: Keys<Known>,
     order: Vec<ObjectKey>,
@@ -73,7 +73,7 @@ impl<'a> Stage<'a> {
             contents: HashMap::default(),
             files: BTreeMap::new(),
             loose: BTreeMap::new(),
-            namespaces: HashSet::new(),
+            names: Names::default(),
             objects: Keys::default(),
             order: Vec::new(),
             products: Vec::new(),
@@ -118,17 +118,11 @@ impl<'a> Stage<'a> {
     }
 
     fn intern(&mut self, said: &mut Said) {
-        let namespace = &said.key.name.namespace;
-        let known = self.before.index.namespaces.get(namespace).or_else(|| self.namespaces.get(namespace));
-        match known.cloned() {
-            Some(known) => {
-                if let Some(object) = &mut said.object {
-                    object.name.namespace = known.clone();
-                }
-                said.key.name.namespace = known;
-            }
-            None => drop(self.namespaces.insert(namespace.clone())),
+        let name = self.names.intern(&said.key.name);
+        if let Some(object) = &mut said.object {
+            object.name = name.clone();
         }
+        said.key.name = name;
     }
 
     /// Makes opaque files remember what they held. With a `past`, the commits before have to tell; without, what is known
@@ -313,7 +307,6 @@ impl<'a> Stage<'a> {
             advance: self.advance,
             files: self.files,
             objects: self.objects,
-            namespaces: self.namespaces,
             documents,
             put: self.put,
             findings: self.findings,

@@ -97,7 +97,7 @@ fn text(records: &[Record]) -> String {
         .iter()
         .map(|record| {
             let Record { environment, limit, application, begins, ends, used } = record.clone();
-            let (namespace, name) = (environment.namespace.to_string(), environment.name.to_string());
+            let (namespace, name) = (environment.namespace().to_owned(), environment.name().to_owned());
             (namespace, name, limit, application, begins, ends, used)
         })
         .collect();

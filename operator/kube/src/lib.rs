@@ -11,6 +11,7 @@ pub mod outbox;
 pub mod read;
 pub mod secret;
 pub mod status;
+pub mod uid;
 pub mod watch;
 pub mod write;
 

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::status::Observed;
+use crate::uid::Uid;
 
 /// The label of a `ConfigMap` with documents of a product; its value is the product's name.
 pub const PRODUCT_LABEL: &str = "portico.dev/product";
@@ -35,7 +36,7 @@ pub struct Met {
     /// Which one.
     pub key: ObjectKey,
     /// `metadata.uid`, without which nothing can belong to it.
-    pub uid: Box<str>,
+    pub uid: Uid,
     /// `metadata.generation`: another one whenever it says something else.
     pub generation: Option<i64>,
     /// What it says; where that cannot be read, why.
@@ -67,7 +68,7 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
         return None;
     }
     let author = author(kind, &found);
-    let uid = found.uid().unwrap_or_default().into();
+    let uid = found.uid().and_then(|uid| Uid::read(&uid)).unwrap_or_default();
     let created = found
         .meta()
         .creation_timestamp

@@ -15,6 +15,7 @@ use portico_core::key::{Kind, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::read::name_of;
+use crate::uid::Uid;
 
 /// The label of every Secret that concerns Portico.
 pub const LABEL: &str = "portico.dev/secret";
@@ -62,9 +63,9 @@ pub struct Delivered {
     /// Whose keys it holds.
     pub credential: Name,
     /// The `metadata.uid` of that credential.
-    pub owner: Box<str>,
+    pub owner: Uid,
     /// The uids of the Subscription and the Application that its keys were made for, if it says so.
-    pub from: Option<Box<str>>,
+    pub from: Option<Box<[Uid]>>,
     /// Its `metadata.resourceVersion`, so that it is not written over when somebody else was quicker.
     pub version: Box<str>,
     /// The keys, oldest first. Those that do not read are left out.
@@ -100,7 +101,7 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         return None;
     }
     let owner = secret.owner_references().iter().find(|owner| owner.kind == Kind::Credential.as_str())?;
-    let credential = Name::new(name.namespace.clone(), owner.name.as_str());
+    let credential = name.beside(&owner.name);
     let notes = secret.annotations().get(KEYS).and_then(|text| serde_json::from_str::<Vec<Note>>(text).ok());
     let mut notes = notes.unwrap_or_default();
     notes.sort_by_key(|note| note.generation);
@@ -118,10 +119,10 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
             Some(Key { generation, asked: asked.unwrap_or(generation), at: made_at, expires: expires_at, key })
         })
         .collect();
-    let owner: Box<str> = owner.uid.as_str().into();
-    let from: Option<Box<str>> = secret.annotations().get(FROM).map(|from| from.as_str().into());
+    let owner = Uid::read(&owner.uid)?;
+    let from = secret.annotations().get(FROM).and_then(|from| Uid::read_all(from));
     let is_altered = {
-        let again = secret_of(&name, &credential, &owner, from.as_deref(), &keys);
+        let again = secret_of(&name, &credential, owner, from.as_deref(), &keys);
         let same_data = again.data == secret.data;
         let same_notes = again
             .metadata
@@ -146,27 +147,27 @@ pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)>
 }
 
 /// The Secret that holds these keys, oldest first.
-pub fn secret_of(name: &Name, credential: &Name, owner: &str, from: Option<&str>, keys: &[Key]) -> Secret {
+pub fn secret_of(name: &Name, credential: &Name, owner: Uid, from: Option<&[Uid]>, keys: &[Key]) -> Secret {
     let newest = keys.last().map(|key| key.generation);
     let data = keys.iter().map(|key| (place(key.generation, newest), ByteString(key.key.expose().as_bytes().to_vec())));
     let notes: Vec<Note> = keys.iter().map(Note::of).collect();
     let owner = OwnerReference {
         api_version: format!("{}/{}", portico_crds::GROUP, portico_crds::VERSION),
         kind: Kind::Credential.as_str().to_owned(),
-        name: credential.name.to_string(),
-        uid: owner.to_owned(),
+        name: credential.name().to_owned(),
+        uid: owner.to_string(),
         controller: Some(true),
         block_owner_deletion: None,
     };
     let mut annotations = BTreeMap::from([
-        (CREDENTIAL.to_owned(), credential.name.to_string()),
+        (CREDENTIAL.to_owned(), credential.name().to_owned()),
         (KEYS.to_owned(), serde_json::to_string(&notes).unwrap_or_default()),
     ]);
-    annotations.extend(from.map(|from| (FROM.to_owned(), from.to_owned())));
+    annotations.extend(from.map(|from| (FROM.to_owned(), Uid::write_all(from))));
     Secret {
         metadata: ObjectMeta {
-            name: Some(name.name.to_string()),
-            namespace: Some(name.namespace.to_string()),
+            name: Some(name.name().to_owned()),
+            namespace: Some(name.namespace().to_owned()),
             labels: Some(BTreeMap::from([(LABEL.to_owned(), LABEL_VALUE.to_owned())])),
             annotations: Some(annotations),
             owner_references: Some(vec![owner]),
@@ -198,8 +199,13 @@ mod tests {
         vec![key(2, 7), key(3, 8)]
     }
 
+    fn uids() -> [Uid; 3] {
+        ["1", "2", "3"].map(|digit| Uid::read(&digit.repeat(32)).expect("a uid"))
+    }
+
     fn made() -> Secret {
-        secret_of(&Name::new("shop", "web-key"), &Name::new("shop", "web"), "uid", Some("one two"), &keys())
+        let [owner, one, two] = uids();
+        secret_of(&Name::new("shop", "web-key"), &Name::new("shop", "web"), owner, Some(&[one, two]), &keys())
     }
 
     #[test]
@@ -209,8 +215,9 @@ mod tests {
         assert_eq!(data.keys().collect::<Vec<_>>(), ["api-key", "api-key-2"]);
         let found = read(&secret).expect("it is ours");
         assert_eq!((found.keys, found.is_altered), (keys(), false));
-        assert_eq!((found.credential, &*found.owner), (Name::new("shop", "web"), "uid"));
-        assert_eq!(found.from.as_deref(), Some("one two"));
+        let [owner, one, two] = uids();
+        assert_eq!((found.credential, found.owner), (Name::new("shop", "web"), owner));
+        assert_eq!(found.from.as_deref(), Some([one, two].as_slice()));
     }
 
     #[test]

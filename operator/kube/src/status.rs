@@ -5,7 +5,6 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher};
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
 use portico_core::batch::{Author, Signature};
-use portico_core::key::Name;
 use portico_core::status::{Condition, Detail, Status};
 use portico_crds::{Decided, Limit};
 use serde_json::{Map, Value, json};
@@ -30,7 +29,8 @@ pub struct Observed {
 struct Since {
     place: u8,
     holds: bool,
-    second: i64,
+    /// After 1970; there are enough until 2106.
+    second: u32,
 }
 
 impl Observed {
@@ -42,7 +42,7 @@ impl Observed {
             let place = TYPES.iter().position(|known| condition["type"] == *known)?;
             let since: Timestamp = condition["lastTransitionTime"].as_str()?.parse().ok()?;
             let holds = condition["status"] == "True";
-            Some(Since { place: u8::try_from(place).ok()?, holds, second: since.as_second() })
+            Some(Since { place: u8::try_from(place).ok()?, holds, second: since.as_second().try_into().ok()? })
         });
         Observed { digest: digest(status), since: since.collect() }
     }
@@ -60,7 +60,7 @@ impl Observed {
     fn since(&self, condition: &Condition) -> Option<Timestamp> {
         let place = TYPES.iter().position(|known| condition.r#type == *known)?;
         let known = self.since.iter().find(|known| usize::from(known.place) == place)?;
-        (known.holds == condition.status).then(|| Timestamp::from_second(known.second).ok()).flatten()
+        (known.holds == condition.status).then(|| Timestamp::from_second(known.second.into()).ok()).flatten()
     }
 }
 
@@ -97,10 +97,10 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
             set("phase", json!(phase));
             set("endsAt", json!(ends_at.map(time)));
             set("stage", json!(stage));
-            if let Some(Name { namespace, name }) = plan {
+            if let Some(plan) = plan {
                 let mut names: Vec<&str> = scopes.iter().map(|scope| &*scope.scope).collect();
                 names.dedup();
-                let mut granted = json!({ "plan": { "namespace": namespace, "name": name } });
+                let mut granted = json!({ "plan": { "namespace": plan.namespace(), "name": plan.name() } });
                 if !names.is_empty() {
                     granted["scopes"] = json!(names);
                 }
@@ -117,7 +117,7 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
             set("subscriptions", json!(subscriptions));
             set("terms", json!(terms));
             let affected =
-                affected.iter().map(|Name { namespace, name }| json!({ "namespace": namespace, "name": name }));
+                affected.iter().map(|name| json!({ "namespace": name.namespace(), "name": name.name() }));
             set("affected", affected.collect());
             let fits = |limit: &&Limit| limit.operations.iter().all(|operation| operation.chars().count() <= OPERATION);
             set("limits", json!(limits.iter().filter(fits).take(LIMITS).collect::<Vec<_>>()));

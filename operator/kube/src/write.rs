@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::secret::{self, Delivered};
 use crate::status::Observed;
+use crate::uid::Uid;
 use crate::watch::resource;
 use crate::{Error, MANAGER};
 
@@ -66,18 +67,18 @@ fn is_taken(error: &Error) -> bool {
 pub async fn status(
     client: &Client,
     key: &ObjectKey,
-    uid: &str,
+    uid: Uid,
     status: &Value,
 ) -> Result<Option<Observed>, WriteError> {
     let resource = resource(key.kind);
-    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &key.name.namespace, &resource);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), key.name.namespace(), &resource);
     let body = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
-        "metadata": { "namespace": key.name.namespace, "name": key.name.name, "uid": uid },
+        "metadata": { "namespace": key.name.namespace(), "name": key.name.name(), "uid": uid.to_string() },
         "status": status,
     });
-    match api.patch_status(&key.name.name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
+    match api.patch_status(key.name.name(), &PatchParams::apply(MANAGER).force(), &Patch::Apply(&body)).await {
         Ok(found) => Ok(Some(Observed::new(found.data.get("status")))),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(WriteError::Api(error)),
@@ -177,15 +178,15 @@ async fn remember(
 
 /// Deletes a Secret of Portico's. One that is gone already is as good.
 pub async fn delete_secret(client: &Client, name: &Name) -> Result<(), WriteError> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), &name.namespace);
-    let found = match api.get_opt(&name.name).await.map_err(WriteError::Api)? {
+    let api: Api<Secret> = Api::namespaced(client.clone(), name.namespace());
+    let found = match api.get_opt(name.name()).await.map_err(WriteError::Api)? {
         Some(found) if secret::read(&found).is_some() => found,
         _ => return Ok(()),
     };
     // Not one that somebody makes in its place meanwhile.
     let preconditions = Preconditions { uid: found.uid(), resource_version: None };
     let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match api.delete(&name.name, &parameters).await {
+    match api.delete(name.name(), &parameters).await {
         Ok(_) => Ok(()),
         Err(error) if is_absent(&error) => Ok(()),
         Err(error) => Err(WriteError::Api(error)),
@@ -193,13 +194,13 @@ pub async fn delete_secret(client: &Client, name: &Name) -> Result<(), WriteErro
 }
 
 /// How an Event names the object that it is about.
-pub fn reference(key: &ObjectKey, uid: &str) -> ObjectReference {
+pub fn reference(key: &ObjectKey, uid: Uid) -> ObjectReference {
     ObjectReference {
         api_version: Some(format!("{}/{}", portico_crds::GROUP, portico_crds::VERSION)),
         kind: Some(key.kind.as_str().to_owned()),
-        namespace: Some(key.name.namespace.to_string()),
-        name: Some(key.name.name.to_string()),
-        uid: Some(uid.to_owned()),
+        namespace: Some(key.name.namespace().to_owned()),
+        name: Some(key.name.name().to_owned()),
+        uid: Some(uid.to_string()),
         ..ObjectReference::default()
     }
 }

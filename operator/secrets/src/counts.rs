@@ -24,8 +24,8 @@ impl Store {
             for Record { environment, limit, application, begins, ends, used } in records {
                 let used = i64::try_from(*used).unwrap_or(i64::MAX);
                 let (begins, ends) = (begins.as_microsecond(), ends.as_microsecond());
-                let Name { namespace, name } = environment;
-                keep.execute((&**namespace, &**name, &**limit, &**application, begins, ends, used)).map_err(&failed)?;
+                let (namespace, name) = (environment.namespace(), environment.name());
+                keep.execute((namespace, name, &**limit, &**application, begins, ends, used)).map_err(&failed)?;
             }
             let mut forget = transaction.prepare_cached("DELETE FROM counts WHERE ends <= ?1").map_err(&failed)?;
             forget.execute([now.as_microsecond()]).map_err(&failed)?;

@@ -162,7 +162,7 @@ impl Store {
                  WHERE namespace = ?1 AND name = ?2 ORDER BY generation",
             )
             .map_err(&failed)?;
-        let mut rows = statement.query((&*credential.namespace, &*credential.name)).map_err(&failed)?;
+        let mut rows = statement.query((credential.namespace(), credential.name())).map_err(&failed)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(&failed)? {
             found.push(opened(&self.seal, row, credential.clone(), &failed)?);
@@ -189,11 +189,9 @@ impl Store {
         while let Some(row) = rows.next().map_err(&failed)? {
             let text = |index| row.get_ref(index).and_then(|value| value.as_str().map_err(rusqlite::Error::from));
             let (namespace, name) = (text(6).map_err(&failed)?, text(7).map_err(&failed)?);
-            // Neighbours in this order share their texts.
-            if *namespace != *last.namespace {
+            // Neighbours in this order may be keys of the same credential.
+            if (last.namespace(), last.name()) != (namespace, name) {
                 last = Name::new(namespace, name);
-            } else if *name != *last.name {
-                last.name = name.into();
             }
             each(opened(&self.seal, row, last.clone(), &failed)?);
         }
@@ -231,7 +229,7 @@ fn fulfil(
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Result<(), StoreError> {
     let KeyWish { credential, generations, .. } = wish;
-    let (namespace, name) = (&*credential.namespace, &*credential.name);
+    let (namespace, name) = (credential.namespace(), credential.name());
     let held = transaction
         .prepare_cached("SELECT generation FROM keys WHERE namespace = ?1 AND name = ?2")
         .and_then(|mut held| held.query_map((namespace, name), |row| row.get(0))?.collect::<Result<BTreeSet<i64>, _>>())
@@ -271,7 +269,7 @@ fn keep(
     failed: &impl Fn(rusqlite::Error) -> StoreError,
 ) -> Result<(), StoreError> {
     let KeyWish { credential, asked, .. } = wish;
-    let (namespace, name) = (&*credential.namespace, &*credential.name);
+    let (namespace, name) = (credential.namespace(), credential.name());
     let (expires, fingerprint) = (wish.expiry(now), key.fingerprint());
     let sealed = seal.seal(Binding::Key(credential, generation), key.expose().as_bytes()).ok_or(StoreError::Random)?;
     let until = expires.map(Timestamp::as_microsecond);

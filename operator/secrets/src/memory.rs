@@ -1,6 +1,5 @@
 //! What else must survive a restart: since when objects are there, and single values.
 
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_core::batch::Fact;
@@ -29,7 +28,7 @@ impl Store {
                 .map_err(&failed)?;
             let mut revive = transaction.prepare_cached("DELETE FROM meta WHERE key = ?1").map_err(&failed)?;
             for ObjectKey { kind, name } in gone {
-                forget.execute((kind.as_str(), &*name.namespace, &*name.name)).map_err(&failed)?;
+                forget.execute((kind.as_str(), name.namespace(), name.name())).map_err(&failed)?;
                 if *kind == Kind::Subscription {
                     revive.execute([format!("{ENDED}{name}")]).map_err(&failed)?;
                 }
@@ -38,7 +37,7 @@ impl Store {
                 .prepare_cached("INSERT OR IGNORE INTO first_seen VALUES (?1, ?2, ?3, ?4)")
                 .map_err(&failed)?;
             for ObjectKey { kind, name } in here {
-                keep.execute((kind.as_str(), &*name.namespace, &*name.name, now.as_microsecond())).map_err(&failed)?;
+                keep.execute((kind.as_str(), name.namespace(), name.name(), now.as_microsecond())).map_err(&failed)?;
             }
         }
         transaction.commit().map_err(&failed)
@@ -56,18 +55,13 @@ impl Store {
             .prepare_cached("SELECT kind, namespace, name, at FROM first_seen ORDER BY kind, namespace, name")
             .map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
-        let mut namespace: Arc<str> = "".into();
         while let Some(row) = rows.next().map_err(&failed)? {
             let text = |index| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
             // A kind of a newer Portico is not ours to know.
             let Ok(kind) = text(0).map_err(&failed)?.parse::<Kind>() else { continue };
-            let found = text(1).map_err(&failed)?;
-            if *found != *namespace {
-                namespace = found.into();
-            }
-            let name = text(2).map_err(&failed)?;
+            let (namespace, name) = (text(1).map_err(&failed)?, text(2).map_err(&failed)?);
             let at = row.get(3).map_err(&failed)?;
-            each(ObjectKey::new(kind, namespace.clone(), name), moment(at));
+            each(ObjectKey::new(kind, namespace, name), moment(at));
         }
         Ok(())
     }

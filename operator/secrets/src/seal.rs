@@ -84,12 +84,12 @@ impl Binding<'_> {
     fn bytes(self) -> Vec<u8> {
         match self {
             Binding::Check => b"portico check".to_vec(),
-            Binding::Key(Name { namespace, name }, generation) => {
+            Binding::Key(credential, generation) => {
                 // Neither part can contain a NUL (they are DNS names), so no two bindings have the same bytes.
                 let mut bytes = b"portico key\0".to_vec();
-                bytes.extend_from_slice(namespace.as_bytes());
+                bytes.extend_from_slice(credential.namespace().as_bytes());
                 bytes.push(0);
-                bytes.extend_from_slice(name.as_bytes());
+                bytes.extend_from_slice(credential.name().as_bytes());
                 bytes.push(0);
                 bytes.extend_from_slice(&generation.to_be_bytes());
                 bytes

@@ -78,7 +78,8 @@ pub(crate) fn run(subscriptions: usize) -> Measured {
     let settled = begun.elapsed();
     let written = operator.metric("portico_writes_total", &[]);
 
-    step(&format!("all statuses written after {}; starting again", time(settled)));
+    let memory = || processes::resident(operator.id()).unwrap_or(0);
+    step(&format!("all statuses written after {}, {} of memory; starting again", time(settled), mebibytes(memory())));
     operator.kill();
     let begun = Instant::now();
     let operator = setup.start();
@@ -89,7 +90,7 @@ pub(crate) fn run(subscriptions: usize) -> Measured {
     let memory = processes::resident(operator.id()).unwrap_or(0);
     let writes_after_restart = operator.metric("portico_writes_total", &[]);
 
-    step("revoking one");
+    step(&format!("ready after {}, {} of memory; revoking one", time(restart), mebibytes(memory)));
     let before = operator.metric("portico_recomputed_total", &[]);
     let mut connection = Connection::open(tenancy.address()).expect("the gateway listens");
     let ask = Ask::get(THINGS).key(&last);

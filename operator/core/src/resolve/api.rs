@@ -130,7 +130,7 @@ fn at_product(
         || spec.products.iter().map(|other| World::resolve_product(other, plan)).filter(|other| other != product);
     let is_lost =
         |name: &String| openapi::written_out(name).is_none() && !others().any(|other| knows(scene, &other, name));
-    let here = |limit: &&LimitSpec| limit.product.as_deref().is_none_or(|only| *only == *product.name);
+    let here = |limit: &&LimitSpec| limit.product.as_deref().is_none_or(|only| only == product.name());
     let blind =
         operations.is_none() && spec.limits.iter().filter(here).any(|limit| limit.operations.iter().any(is_lost));
     for limit in spec.limits.iter().filter(here) {

@@ -36,7 +36,7 @@ pub(crate) fn application(scene: Scene<'_>, name: &Name) -> Option<ApplicationVi
                     "duplicate-reference-id",
                     &key,
                     "spec.referenceId",
-                    if first.namespace == name.namespace {
+                    if first.namespace() == name.namespace() {
                         format!("Application {first} already has the reference id `{reference}`")
                     } else {
                         format!("another application already has the reference id `{reference}`")

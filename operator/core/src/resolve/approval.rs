@@ -49,9 +49,9 @@ pub(crate) fn approval(scene: Scene<'_>, name: &Name) -> Option<ApprovalView> {
 
     let subscription = World::resolve(&spec.subscription, name);
     // Of subscriptions to others' plans this owner learns nothing.
-    let asked: Vec<Name> = world.asked(&subscription).filter(|plan| plan.namespace == name.namespace).collect();
+    let asked: Vec<Name> = world.asked(&subscription).filter(|plan| plan.namespace() == name.namespace()).collect();
     if asked.is_empty() {
-        let message = format!("no Subscription {subscription} asks for a plan of namespace `{}`", name.namespace);
+        let message = format!("no Subscription {subscription} asks for a plan of namespace `{}`", name.namespace());
         problems.push(
             Diagnostic::warning("missing-reference", &key, "spec.subscription.name", message)
                 .help("correct the name, or delete this when it is no longer needed"),
@@ -262,7 +262,7 @@ fn is_meant(world: &World, approver: &Approver, plan: &Name, person: Person<'_>)
         ApproverKind::User => person.is(&approver.name),
         ApproverKind::Group => person.groups.is_some_and(|groups| groups.iter().any(|group| **group == approver.name)),
         ApproverKind::Team => {
-            let team = Name { namespace: plan.namespace.clone(), name: approver.name.as_str().into() };
+            let team = plan.beside(&approver.name);
             world.teams.get(&team).is_some_and(|entry| has(&entry.spec, person))
         }
     }

@@ -1,5 +1,7 @@
 //! Credentials: what a key opens, and which of its generations are good.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use portico_crds::{CredentialSpec, Phase, Security, Span, Stage, SubscriptionStage};
 
@@ -54,7 +56,7 @@ pub(crate) struct CredentialView {
     /// Generations that should exist.
     pub(crate) generations: Vec<i64>,
     /// What a gateway should know; `None` opens nothing.
-    pub(crate) client: Option<Client>,
+    pub(crate) client: Option<Arc<Client>>,
     /// Why it opens nothing, the second in a sentence.
     pub(crate) idle: Option<(Idle, Box<str>)>,
     /// Until when the previous generation is good.
@@ -128,7 +130,7 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             return failed(Hold::Gone, "missing-reference", "spec", message, "set `subscription` or `application`");
         }
     };
-    let Some(consumer) = scene.views.applications.get(&application) else {
+    let Some((application, consumer)) = scene.views.applications.get_key_value(&application) else {
         let field = if spec.subscription.is_some() { "subscription" } else { "application" };
         return failed(
             Hold::Gone,
@@ -138,9 +140,9 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             "create it, or correct the name",
         );
     };
-    let over = |subscription| scene.views.subscriptions.get(subscription).is_some_and(SubscriptionView::ended);
+    let over = |subscription| scene.views.subscriptions.get(subscription).is_some_and(|view| view.ended());
     if !subscriptions.is_empty() && subscriptions.iter().all(over) {
-        return grants(scene, name, &application, &subscriptions, Stage::Production);
+        return grants(scene, name, application, &subscriptions, Stage::Production);
     }
     if let Some(end) = spec.expires_at
         && *end <= scene.now
@@ -168,7 +170,7 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             let why = "it is disabled; its keys are kept, and work again without `disabled`";
             CredentialView::idle(Hold::Kept, Idle::Disabled, why)
         }
-        Some(place) => grants(scene, name, &application, &subscriptions, place.stage),
+        Some(place) => grants(scene, name, application, &subscriptions, place.stage),
     };
     if view.client.is_some() {
         let plans: Vec<&PlanTerms> = subscriptions
@@ -176,7 +178,7 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
             .filter_map(|subscription| scene.views.subscriptions.get(subscription)?.in_force())
             .map(|grant| &*grant.plan)
             .collect();
-        let subject = subscriptions.first().filter(|_| spec.subscription.is_some()).unwrap_or(&application);
+        let subject = subscriptions.first().filter(|_| spec.subscription.is_some()).unwrap_or(application);
         let rank = |name: &Name| (world.credentials.get(name).and_then(|entry| entry.meta.created), name.clone());
         let older = siblings
             .of(subject)
@@ -218,7 +220,7 @@ fn in_environment(world: &World, credential: &Name, environment: &Name) -> bool 
 fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Name], stage: Stage) -> CredentialView {
     let views: Vec<(&Name, &SubscriptionView)> = subscriptions
         .iter()
-        .filter_map(|subscription| Some((subscription, scene.views.subscriptions.get(subscription)?)))
+        .filter_map(|subscription| Some((subscription, &**scene.views.subscriptions.get(subscription)?)))
         .collect();
     let open = |view: &SubscriptionView| stage == Stage::Sandbox || view.stage == SubscriptionStage::Production;
     let grants: Vec<&Grant> =
@@ -250,6 +252,7 @@ fn grants(scene: Scene<'_>, name: &Name, application: &Name, subscriptions: &[Na
     };
     let client =
         Client { credential: name.clone(), application: application.clone(), generations: Vec::new(), plans, scopes };
+    let client = Arc::new(client);
     CredentialView {
         hold: Hold::Live,
         generations: Vec::new(),
@@ -322,6 +325,7 @@ fn rotate(scene: Scene<'_>, name: &Name, spec: &CredentialSpec, overlap: Span, v
         let help = "give another key, or leave out `import` to have one made";
         view.problems.push(Diagnostic::error("not-imported", &key, "spec.import", message).help(help));
     }
+    let client = Arc::make_mut(client);
     client.generations = made
         .iter()
         .filter(|made| view.generations.contains(&made.generation) && is_good(made, now))

@@ -13,6 +13,8 @@ mod product;
 mod settle;
 mod subscription;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use portico_crds::{Lifecycle, LifecycleStage};
 
@@ -41,7 +43,7 @@ pub(crate) struct Views {
     pub(crate) approvals: Map<Name, ApprovalView>,
     pub(crate) candidates: Map<Name, Candidate>,
     pub(crate) places: Map<Name, Places>,
-    pub(crate) subscriptions: Map<Name, SubscriptionView>,
+    pub(crate) subscriptions: Map<Name, Arc<SubscriptionView>>,
     pub(crate) credentials: Map<Name, CredentialView>,
 }
 

@@ -59,17 +59,17 @@ pub(crate) struct PlanView {
 impl PlanTerms {
     /// Whether an application may subscribe: every product consents to its namespace, and its team may see it all.
     pub(crate) fn open_to(&self, application: &Name, team: Option<&Name>) -> bool {
-        let namespace = &*application.namespace;
+        let namespace = application.namespace();
         let sees = |teams: &Option<Vec<Name>>| {
             teams.as_ref().is_none_or(|teams| {
                 teams.iter().any(|listed| match team {
                     Some(team) => listed == team,
-                    None => *listed.namespace == *namespace,
+                    None => listed.namespace() == namespace,
                 })
             })
         };
         let shown = |owner: &Name, stage: LifecycleStage, teams: &Option<Vec<Name>>| {
-            *owner.namespace == *namespace || (stage != LifecycleStage::Draft && sees(teams))
+            owner.namespace() == namespace || (stage != LifecycleStage::Draft && sees(teams))
         };
         !self.products.is_empty()
             && self.custom_for.as_ref().is_none_or(|only| only == application)
@@ -109,7 +109,7 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
     for (index, reference) in spec.products.iter().enumerate() {
         let product = World::resolve_product(reference, name);
         match scene.views.products.get(&product) {
-            Some(view) if view.terms.admits(&name.namespace) => {
+            Some(view) if view.terms.admits(name.namespace()) => {
                 for (place, operation) in reference.operations.iter().enumerate() {
                     if !super::api::knows(scene, &product, operation) {
                         let path = format!("spec.products[{index}].operations[{place}]");
@@ -126,7 +126,7 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
                         "missing-reference",
                         &key,
                         format!("spec.products[{index}].name"),
-                        format!("there is no ApiProduct {product} that namespace `{}` may offer", name.namespace),
+                        format!("there is no ApiProduct {product} that namespace `{}` may offer", name.namespace()),
                     )
                     .help("create it, or ask its owner to admit this namespace in `spec.consumers`"),
                 );

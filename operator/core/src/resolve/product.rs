@@ -36,7 +36,7 @@ pub(crate) struct ProductView {
 impl ProductTerms {
     /// Whether the owner lets this namespace subscribe.
     pub(crate) fn admits(&self, namespace: &str) -> bool {
-        if *self.name.namespace == *namespace {
+        if self.name.namespace() == namespace {
             return true;
         }
         match self.consumers.from {

@@ -1,6 +1,7 @@
 //! Subscriptions that compete: for a limited number of places, and for the products of one application.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_crds::Phase;
@@ -37,7 +38,7 @@ fn claims<'a>(scene: Scene<'a>, name: &'a Name) -> impl Iterator<Item = Claim<'a
             Claim { rank: (late, entry.meta.created, name), application, grant }
         };
         let old = candidate.old.iter().map(move |old| claim(false, &old.grant));
-        old.chain(candidate.grant.iter().map(move |grant| claim(candidate.changed, grant)))
+        old.chain(candidate.alone.grant.iter().map(move |grant| claim(candidate.changed, grant)))
     })
 }
 
@@ -128,20 +129,13 @@ pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Vec<(Name, Option<Places>
 }
 
 /// What holds, now that the others are known.
-pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> {
+pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<Arc<SubscriptionView>> {
     let candidate = scene.views.candidates.get(name)?;
-    let Candidate { phase, stage, grant, waiting, against, problems, wake: _, changed, old } = candidate;
-    let mut view = SubscriptionView {
-        phase: *phase,
-        stage: *stage,
-        grant: grant.clone(),
-        waiting: waiting.clone(),
-        against: *against,
-        problems: problems.clone(),
-    };
-    let Some(grant) = grant.as_ref().filter(|_| candidate.holds()) else { return Some(view) };
+    let Candidate { alone, wake: _, changed, old } = candidate;
+    let Some(grant) = alone.grant.as_ref().filter(|_| candidate.holds()) else { return Some(alone.clone()) };
     let (had, lost) = claimed(scene, name);
-    let Some(lost) = lost else { return Some(view) };
+    let Some(lost) = lost else { return Some(alone.clone()) };
+    let mut view = SubscriptionView::clone(alone);
     let plan = &grant.plan.name;
     let (code, message, help) = match lost {
         Lost::To(rival, product) => (
@@ -171,7 +165,7 @@ pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<SubscriptionView> 
     let key = name.clone().of(Kind::Subscription);
     let field = if *changed { "spec.change.plan.name" } else { "spec.plan.name" };
     view.problems.push(Diagnostic::error(code, &key, field, message).help(help));
-    Some(view)
+    Some(Arc::new(view))
 }
 
 /// Whether a subscription has what it leaves, where it changes to another plan; and why it has not what it is granted.

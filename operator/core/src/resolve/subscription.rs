@@ -31,15 +31,8 @@ pub(crate) struct Grant {
 /// What a subscription would get if it were alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Candidate {
-    pub(crate) phase: Phase,
-    pub(crate) stage: SubscriptionStage,
-    /// What is granted; in force only in some phases, see [`SubscriptionView::in_force`].
-    pub(crate) grant: Option<Grant>,
-    /// What was asked for and is not granted, in a sentence.
-    pub(crate) waiting: Option<Box<str>>,
-    /// The owner's word against what is asked for.
-    pub(crate) against: Option<Decision>,
-    pub(crate) problems: Vec<Diagnostic>,
+    /// Nearly always what it gets.
+    pub(crate) alone: Arc<SubscriptionView>,
     pub(crate) wake: Option<Timestamp>,
     /// Whether the grant is that of the plan it changes to.
     pub(crate) changed: bool,
@@ -60,8 +53,11 @@ pub(crate) struct Old {
 pub(crate) struct SubscriptionView {
     pub(crate) phase: Phase,
     pub(crate) stage: SubscriptionStage,
+    /// What is granted; in force only in some phases, see [`SubscriptionView::in_force`].
     pub(crate) grant: Option<Grant>,
+    /// What was asked for and is not granted, in a sentence.
     pub(crate) waiting: Option<Box<str>>,
+    /// The owner's word against what is asked for.
     pub(crate) against: Option<Decision>,
     pub(crate) problems: Vec<Diagnostic>,
 }
@@ -87,16 +83,16 @@ impl Candidate {
     /// The plans that it would have a place on.
     pub(crate) fn plans(&self) -> impl Iterator<Item = &Name> {
         let old = self.old.iter().map(|old| &old.grant);
-        old.chain(&self.grant).map(|grant| &grant.plan.name)
+        old.chain(&self.alone.grant).map(|grant| &grant.plan.name)
     }
 
     /// When it was cancelled, if it was.
     pub(crate) fn ended(&self, entry: &Entry<SubscriptionSpec>) -> Option<Timestamp> {
-        (self.phase == Phase::Cancelled).then_some(entry.spec.cancel_at).flatten().map(|at| *at)
+        (self.alone.phase == Phase::Cancelled).then_some(entry.spec.cancel_at).flatten().map(|at| *at)
     }
 
     pub(super) fn holds(&self) -> bool {
-        self.grant.is_some() && holds(self.phase)
+        self.alone.grant.is_some() && holds(self.alone.phase)
     }
 }
 
@@ -203,25 +199,26 @@ impl<'a> Case<'a> {
                 accepting: "spec.change.acceptedTerms",
             },
         );
-        if self.ask.plan == had.plan || base.phase == Phase::Cancelled {
+        if self.ask.plan == had.plan || base.alone.phase == Phase::Cancelled {
             return base;
         }
-        match self.change(&application, consumer, &base, &had.plan) {
+        match self.change(&application, consumer, base.alone.phase, &had.plan) {
             Ok(mut changed) => {
-                let Candidate { phase, stage, grant, wake, .. } = base;
+                let SubscriptionView { phase, stage, grant, .. } = Arc::unwrap_or_clone(base.alone);
                 changed.old = grant.filter(|_| holds(phase)).map(|grant| Box::new(Old { phase, stage, grant }));
-                changed.wake = sooner(changed.wake, wake);
+                changed.wake = sooner(changed.wake, base.wake);
                 changed.changed = true;
                 changed
             }
             Err(Waits { text, against, wake }) => {
-                base.problems.append(&mut self.problems);
-                base.waiting = Some(match base.waiting {
-                    Some(waiting) if against.is_none() || base.against.is_none() => format!("{waiting}; {text}").into(),
+                let view = Arc::make_mut(&mut base.alone);
+                view.problems.append(&mut self.problems);
+                view.waiting = Some(match view.waiting.take() {
+                    Some(waiting) if against.is_none() || view.against.is_none() => format!("{waiting}; {text}").into(),
                     // The same answer to both.
                     _ => text,
                 });
-                base.against = base.against.or(against);
+                view.against = view.against.or(against);
                 base.wake = sooner(base.wake, wake);
                 base
             }
@@ -256,11 +253,11 @@ impl<'a> Case<'a> {
         &mut self,
         application: &Name,
         consumer: &ApplicationView,
-        base: &Candidate,
+        phase: Phase,
         had: &Name,
     ) -> Result<Candidate, Waits> {
         let wanted = self.ask.plan.clone();
-        let serves = matches!(base.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended);
+        let serves = matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended);
         let until = if serves { format!("; Plan {had} serves until then") } else { String::new() };
         let waits = |text: String| Waits { text: text.into(), against: None, wake: None };
         let Some(plan) = self.offered(&wanted, application, consumer.team.as_ref()) else {
@@ -280,7 +277,7 @@ impl<'a> Case<'a> {
         let (granted, against) = self.answers(application);
         let by_request = matches!(plan.change, ChangeMode::Request | ChangeMode::RequestWithCard);
         if granted.is_none() && (plan.manual || by_request) {
-            let owner = &wanted.namespace;
+            let owner = wanted.namespace();
             let asks =
                 format!("asks for Plan {wanted}: waits for an Approval in namespace `{owner}` that grants it{until}");
             return Err(match against {
@@ -293,7 +290,7 @@ impl<'a> Case<'a> {
             });
         }
         let is_there = self.offered(had, application, consumer.team.as_ref()).is_some();
-        if granted.is_none() && is_there && !serves && base.phase != Phase::Expired {
+        if granted.is_none() && is_there && !serves && phase != Phase::Expired {
             let message =
                 format!("a plan is changed while it is in use; to ask for Plan {wanted} instead, write it as `plan`");
             return Err(waits(message));
@@ -312,15 +309,16 @@ impl<'a> Case<'a> {
             outcome = weigh(outcome, &against);
         }
         let changed = self.time(outcome);
-        if changed.grant.is_some()
-            && matches!(changed.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
+        let view = &changed.alone;
+        if view.grant.is_some()
+            && matches!(view.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
         {
             return Ok(changed);
         }
-        let Candidate { waiting, against, problems, wake, .. } = changed;
+        let SubscriptionView { waiting, against, problems, .. } = Arc::unwrap_or_clone(changed.alone);
         self.problems = problems;
         let text = waiting.unwrap_or_else(|| "it is not granted".into());
-        Err(Waits { text: format!("asks for Plan {wanted}: {text}{until}").into(), against, wake })
+        Err(Waits { text: format!("asks for Plan {wanted}: {text}{until}").into(), against, wake: changed.wake })
     }
 
     /// The plan, if it may be subscribed to from here. Whether it exists is nobody else's business.
@@ -331,7 +329,7 @@ impl<'a> Case<'a> {
 
     fn not_there(&mut self) {
         let message =
-            format!("there is no Plan {} that namespace `{}` may subscribe to", self.ask.plan, self.name.namespace);
+            format!("there is no Plan {} that namespace `{}` may subscribe to", self.ask.plan, self.name.namespace());
         let help = "correct the name; if the plan exists, its products must admit this namespace in `spec.consumers`";
         self.error("missing-reference", self.ask.field, message, help);
     }
@@ -352,7 +350,7 @@ impl<'a> Case<'a> {
         let asked = &self.ask.plan;
         let concerns = |name: &Name, spec: &ApprovalSpec| {
             let plan = spec.grant.as_ref().map(|grant| &grant.plan).or(spec.about.as_ref());
-            name.namespace == asked.namespace
+            name.namespace() == asked.namespace()
                 && match plan.map(|plan| World::resolve_local(plan, name)) {
                     Some(plan) => plan == *asked || self.scene.is_copy(&plan, asked, application),
                     // A refusal that names no plan is about whatever is asked of this owner.
@@ -382,7 +380,7 @@ impl<'a> Case<'a> {
             None => (None, Phase::Pending, Some("its plan is not there".into())),
             Some(plan) if plan.manual => {
                 self.scopes(plan, None);
-                let owner = &plan.name.namespace;
+                let owner = plan.name.namespace();
                 let text = format!("waits for an Approval in namespace `{owner}` that grants Plan {}", plan.name);
                 (None, Phase::Pending, Some(text.into()))
             }
@@ -471,7 +469,7 @@ impl<'a> Case<'a> {
         scopes.dedup();
         waiting.dedup();
         let text = || {
-            let owner = &plan.name.namespace;
+            let owner = plan.name.namespace();
             format!("scope {} waits for an Approval in namespace `{owner}` that grants it", waiting.join(", ")).into()
         };
         (scopes.into(), (!waiting.is_empty()).then(text))
@@ -500,7 +498,7 @@ impl<'a> Case<'a> {
         if let Some(Grant { plan, .. }) = &grant {
             stage = self.stage(plan, given, against);
             if stage == SubscriptionStage::InReview && waiting.is_none() {
-                let (owner, plan) = (&plan.name.namespace, &plan.name);
+                let (owner, plan) = (plan.name.namespace(), &plan.name);
                 let text = format!(
                     "asks to go live: waits for an Approval in namespace `{owner}` that grants Plan {plan} with stage Production"
                 );
@@ -552,7 +550,8 @@ impl<'a> Case<'a> {
             self.error("cancelled-for-good", "spec.cancelAt", message, help);
         }
         let problems = std::mem::take(&mut self.problems);
-        Candidate { phase, stage, grant, waiting, against, problems, wake, changed: false, old: None }
+        let alone = Arc::new(SubscriptionView { phase, stage, grant, waiting, against, problems });
+        Candidate { alone, wake, changed: false, old: None }
     }
 
     /// What has to be paid before there is access: the phase that this is, and a sentence.

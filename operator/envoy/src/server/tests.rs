@@ -153,7 +153,7 @@ fn api(product: &str, change: impl FnOnce(&mut Api)) -> (OutputKey, Output) {
         product: product.clone(),
         version: "v1".to_owned(),
         hosts: Vec::new(),
-        base_path: format!("/{}", product.name),
+        base_path: format!("/{}", product.name()),
         upstream: Upstream { url: format!("http://{address}"), ..Upstream::default() },
         cors: None,
         plans: vec![ApiPlan { plan: name("owner/gold"), only: None, limits: Vec::new(), deprecated: None }],
@@ -176,7 +176,7 @@ fn client(credential: &str) -> (OutputKey, Output) {
         plans: [name("owner/gold")].into(),
         scopes: [].into(),
     };
-    (client_key(credential), Output::Client(client))
+    (client_key(credential), Output::Client(client.into()))
 }
 
 fn client_key(credential: &str) -> OutputKey {

@@ -165,7 +165,7 @@ fn transport(
             ..core::DataSource::default()
         },
         Some(reference) => {
-            let secret = Name::new(product.namespace.clone(), reference.name);
+            let secret = product.beside(&reference.name);
             let authorities = certificates.authorities(&secret, reference.key.as_deref());
             wire::text(authorities.ok_or(Invalid::NoAuthorities { secret })?)
         }

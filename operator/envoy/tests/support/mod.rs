@@ -174,7 +174,7 @@ impl World {
 
     pub fn put_client(&mut self, client: Client) -> Put {
         let key = OutputKey::Client { environment: self.environment(), credential: client.credential.clone() };
-        self.put(key, Output::Client(client))
+        self.put(key, Output::Client(client.into()))
     }
 
     fn put(&mut self, key: OutputKey, output: Output) -> Put {

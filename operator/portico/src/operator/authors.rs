@@ -5,7 +5,7 @@
 //! holds for as long as the object says the same: it stands in the status of an Approval, so that a repository that cannot be
 //! reached takes nothing away, not even after a restart.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -26,6 +26,24 @@ use crate::up::chain;
 
 /// How often a repository is asked for new commits.
 const INTERVAL: Duration = Duration::from_secs(30);
+
+/// Those who wrote something, each once: most wrote much.
+#[derive(Debug, Default)]
+pub struct People(HashSet<Arc<Author>>);
+
+impl People {
+    /// The same one as it is here already, or this one from now on.
+    pub fn intern(&mut self, author: &Arc<Author>) -> Arc<Author> {
+        if let Some(known) = self.0.get(author) {
+            return known.clone();
+        }
+        if self.0.len() == self.0.capacity() {
+            self.0.retain(|author| Arc::strong_count(author) > 1);
+        }
+        self.0.insert(author.clone());
+        author.clone()
+    }
+}
 
 /// What a repository has to tell.
 pub struct News {
@@ -218,7 +236,7 @@ pub fn remembered(decided: Decided) -> Option<Arc<Author>> {
 /// The text of a Portal's credentials, if it needs any, or why it is not there.
 fn credentials(portal: &Name, git: &PortalGit, held: &Held) -> Result<Option<String>, String> {
     let Some(secret) = &git.credentials else { return Ok(None) };
-    let name = Name::new(portal.namespace.clone(), secret.name.as_str());
+    let name = portal.beside(&secret.name);
     held.only(&name, secret.key.as_deref()).map(Some).ok_or_else(|| {
         format!(
             "there is no Secret `{}` with the label `portico.dev/secret: git` and the key of its credentials",
@@ -238,7 +256,7 @@ fn folder(portal: &Name, git: &PortalGit) -> String {
     };
     let mut place = safe(&format!("{}#{}", git.repository, git.branch));
     place.truncate(160);
-    format!("{}.{}.{place}", portal.namespace, portal.name)
+    format!("{}.{}.{place}", portal.namespace(), portal.name())
 }
 
 /// Where news go.

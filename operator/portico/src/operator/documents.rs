@@ -34,8 +34,8 @@ impl Documents {
         };
         let was_of = before.and_then(|found| found.product);
         let concerned = self.wanted.iter().filter(|(product, wanted)| {
-            let is_of = |label: &Option<Box<str>>| label.as_deref() == Some(&*product.name);
-            product.namespace == name.namespace
+            let is_of = |label: &Option<Box<str>>| label.as_deref() == Some(product.name());
+            product.namespace() == name.namespace()
                 && wanted.iter().any(|(_, place)| match place {
                     Place::Named(named, _) => named == name,
                     Place::OfProduct(_) => is_of(&of) || is_of(&was_of),
@@ -49,7 +49,7 @@ impl Documents {
         let wanted = spec.versions.iter().filter_map(|version| {
             let source = version.openapi.as_ref()?;
             let place = match (&source.config_map, &source.path) {
-                (Some(map), _) => Place::Named(Name::new(name.namespace.clone(), map.name.as_str()), map.key.clone()),
+                (Some(map), _) => Place::Named(name.beside(&map.name), map.key.clone()),
                 (None, Some(path)) => Place::OfProduct(file_name(path).to_owned()),
                 (None, None) => return None,
             };
@@ -90,16 +90,16 @@ impl Documents {
         };
         match place {
             Place::Named(map, key) => self.found.get(map).and_then(|found| under(found, key)).ok_or_else(|| {
-                format!("there is no ConfigMap `{}` with the label `{PRODUCT_LABEL}` and the key `{key}`", map.name)
+                format!("there is no ConfigMap `{}` with the label `{PRODUCT_LABEL}` and the key `{key}`", map.name())
             }),
             Place::OfProduct(key) => {
                 let mut theirs = self.found.values().filter(|found| {
-                    found.name.namespace == product.namespace && found.product.as_deref() == Some(&*product.name)
+                    found.name.namespace() == product.namespace() && found.product.as_deref() == Some(product.name())
                 });
                 theirs.find_map(|found| under(found, key)).ok_or_else(|| {
                     format!(
                         "there is no ConfigMap with the label `{PRODUCT_LABEL}: {}` and the key `{key}`",
-                        product.name
+                        product.name()
                     )
                 })
             }

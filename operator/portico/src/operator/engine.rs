@@ -20,11 +20,12 @@ use portico_kube::outbox::{Outbox, Places};
 use portico_kube::read::Met;
 use portico_kube::secret::{Delivered, Key};
 use portico_kube::status::Observed;
+use portico_kube::uid::Uid;
 use portico_kube::watch::{Seen, Source};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
-use super::authors::{Authors, News, remembered};
+use super::authors::{Authors, News, People, remembered};
 use super::documents::Documents;
 use super::givers::Givers;
 use super::held::Held;
@@ -52,7 +53,7 @@ const NAP: Duration = Duration::from_secs(30);
 /// An object as it stands in the cluster.
 #[derive(Debug)]
 pub(super) struct Standing {
-    pub(super) uid: Box<str>,
+    pub(super) uid: Uid,
     generation: Option<i64>,
     pub(super) observed: Observed,
     /// Who wrote it, as the API server saw.
@@ -93,6 +94,7 @@ pub struct Engine {
     fingerprints: HashMap<Name, (i64, Box<str>)>,
     /// Who wrote what in Git, where a Portal says that this counts.
     authors: Authors,
+    people: People,
     documents: Documents,
     /// Sources that were not listed yet.
     missing: HashSet<Source>,
@@ -159,6 +161,7 @@ impl Engine {
             fresh: HashMap::new(),
             fingerprints: HashMap::new(),
             authors,
+            people: People::default(),
             documents: Documents::default(),
             missing: sources.into_iter().collect(),
             changes: Vec::new(),
@@ -268,7 +271,7 @@ impl Engine {
             Seen::ObjectGone(key) => {
                 self.gone(key);
             }
-            Seen::Secret(delivered) => self.delivered(&delivered),
+            Seen::Secret(delivered) => self.delivered(*delivered),
             Seen::SecretGone(name) => {
                 if let Some(gone) = self.secrets.remove(&name) {
                     if self.belongs(&gone) {
@@ -325,6 +328,7 @@ impl Engine {
 
     fn met(&mut self, met: Met) {
         let Met { key, uid, generation, said, observed, fingerprint, decided } = met;
+        let key = self.core.intern(&key.name).of(key.kind);
         let standing = self.objects.get(&key);
         if standing.is_none_or(|standing| standing.generation != generation) {
             self.rush.one_more(Instant::now());
@@ -336,7 +340,7 @@ impl Engine {
         if self.leaving.contains(&key) && self.missing.is_empty() {
             self.settle();
         }
-        let author = said.as_ref().ok().and_then(|object| object.author.clone());
+        let author = said.as_ref().ok().and_then(|object| object.author.as_ref()).map(|one| self.people.intern(one));
         let remembered = decided.and_then(remembered);
         self.objects.insert(key.clone(), Standing { uid, generation, observed, author, remembered });
         self.check.push(key.clone());
@@ -345,7 +349,8 @@ impl Engine {
         }
         match said {
             Ok(mut object) => {
-                self.givers.met(&object);
+                object.name = key.name.clone();
+                self.givers.met(&object, |giver| self.core.intern(giver));
                 self.targeted(&object);
                 object.author = self.author(&object);
                 self.changes.push(Change::Put(object));
@@ -471,14 +476,15 @@ impl Engine {
     }
 
     /// A Secret of Portico's as it stands now.
-    fn delivered(&mut self, delivered: &Delivered) {
+    fn delivered(&mut self, delivered: Delivered) {
+        let delivered = self.interned(delivered);
         let credential = delivered.credential.clone();
         let before = self.secrets.insert(delivered.clone());
         if !self.missing.is_empty() {
             return;
         }
         // Another replica made them; this one is to let them in as well.
-        let belongs = self.belongs(delivered);
+        let belongs = self.belongs(&delivered);
         let wanted = self
             .wishes
             .get(&credential)
@@ -491,7 +497,7 @@ impl Engine {
             self.facts.extend(self.held.take(&credential, key));
         }
         let was_right = before.is_some_and(|before| self.is_right(&before));
-        if !self.is_right(delivered) {
+        if !self.is_right(&delivered) {
             if was_right {
                 self.repair(&credential, "was changed");
             } else {
@@ -500,17 +506,23 @@ impl Engine {
         }
     }
 
+    /// The same, with names that are there already.
+    pub(super) fn interned(&mut self, delivered: Delivered) -> Delivered {
+        let Delivered { name, credential, .. } = &delivered;
+        Delivered { name: self.core.intern(name), credential: self.core.intern(credential), ..delivered }
+    }
+
     /// Whether a Secret is that of the credential that stands there, for the subscription and the application that stand
     /// there, and not for ones before them with the same names.
     fn belongs(&self, delivered: &Delivered) -> bool {
         let standing = self.objects.get(&delivered.credential.clone().of(Kind::Credential));
-        let from = delivered.from.as_deref().zip(self.from(&delivered.credential));
-        standing.is_some_and(|standing| standing.uid == delivered.owner) && from.is_none_or(|(then, now)| then == now)
+        let from = delivered.from.as_ref().zip(self.from(&delivered.credential));
+        standing.is_some_and(|standing| standing.uid == delivered.owner) && from.is_none_or(|(then, now)| *then == now)
     }
 
     /// Whom the keys of a credential are from.
-    pub(super) fn from(&self, credential: &Name) -> Option<String> {
-        self.givers.of(credential, |key| self.objects.get(key).map(|standing| &*standing.uid))
+    pub(super) fn from(&self, credential: &Name) -> Option<Box<[Uid]>> {
+        self.givers.of(credential, |key| self.objects.get(key).map(|standing| standing.uid))
     }
 
     fn repair(&mut self, credential: &Name, what: &str) {
@@ -527,8 +539,8 @@ impl Engine {
     /// A Secret may have the keys that credentials of its namespace wait for.
     fn ask_for_imports(&mut self, secret: &Name) {
         let waiting = self.wishes.values().filter(|wish| {
-            let is_here = wish.credential.namespace == secret.namespace;
-            is_here && wish.import.as_ref().is_some_and(|import| *import.name == *secret.name)
+            let is_here = wish.credential.namespace() == secret.namespace();
+            is_here && wish.import.as_ref().is_some_and(|import| import.name == secret.name())
         });
         for wish in waiting {
             // What was refused is not tried again: another key may stand there now.
@@ -701,7 +713,7 @@ impl Engine {
         let now = Instant::now();
         let (task, outcome) = match done {
             Done::Status { key, uid, result } => {
-                let outcome = self.status_written(&key, &uid, result);
+                let outcome = self.status_written(&key, uid, result);
                 (Task::Status(key), outcome)
             }
             Done::Secret { credential, result } => {
@@ -716,7 +728,7 @@ impl Engine {
     /// Tells those who look at an object.
     pub(super) fn note(&self, key: &ObjectKey, is_warning: bool, reason: &str, text: &str) {
         if let Some(standing) = self.objects.get(key).filter(|_| self.is_leader) {
-            self.notes.send(key, &standing.uid, is_warning, reason, text);
+            self.notes.send(key, standing.uid, is_warning, reason, text);
         }
     }
 

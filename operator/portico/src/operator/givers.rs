@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use portico_core::batch::{Object, Spec};
 use portico_core::key::{Kind, Name, ObjectKey};
+use portico_kube::uid::Uid;
 
 /// What Credentials and Subscriptions refer to. None of it can be changed.
 #[derive(Debug, Default)]
@@ -13,8 +14,8 @@ pub struct Givers {
 
 impl Givers {
     /// An object is there.
-    pub fn met(&mut self, object: &Object) {
-        let beside = |kind: Kind, name: &str| Name::new(object.name.namespace.clone(), name).of(kind);
+    pub fn met(&mut self, object: &Object, mut intern: impl FnMut(&Name) -> Name) {
+        let mut beside = |kind: Kind, name: &str| intern(&object.name.beside(name)).of(kind);
         let (kind, giver) = match &object.spec {
             Spec::Credential(spec) => match (&spec.subscription, &spec.application) {
                 (Some(subscription), _) => (Kind::Credential, beside(Kind::Subscription, &subscription.name)),
@@ -33,13 +34,13 @@ impl Givers {
     }
 
     /// The uids of all that a credential's keys are from; `None` where something is missing.
-    pub fn of<'a>(&self, credential: &Name, uid: impl Fn(&ObjectKey) -> Option<&'a str>) -> Option<String> {
+    pub fn of(&self, credential: &Name, uid: impl Fn(&ObjectKey) -> Option<Uid>) -> Option<Box<[Uid]>> {
         let mut uids = Vec::new();
         let mut next = self.known.get(&credential.clone().of(Kind::Credential))?;
         loop {
             uids.push(uid(next)?);
             if next.kind == Kind::Application {
-                return Some(uids.join(" "));
+                return Some(uids.into());
             }
             next = self.known.get(next)?;
         }

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use portico_core::key::ObjectKey;
+use portico_kube::uid::Uid;
 use portico_kube::{Client, MANAGER, write};
 use tokio::sync::mpsc;
 
@@ -42,7 +43,7 @@ impl Notes {
     }
 
     /// Tells something about an object.
-    pub fn send(&self, key: &ObjectKey, uid: &str, is_warning: bool, reason: &str, text: &str) {
+    pub fn send(&self, key: &ObjectKey, uid: Uid, is_warning: bool, reason: &str, text: &str) {
         let event = Event {
             type_: if is_warning { EventType::Warning } else { EventType::Normal },
             reason: reason.to_owned(),

@@ -11,6 +11,7 @@ use portico_core::status::Condition;
 use portico_kube::outbox;
 use portico_kube::secret::{Delivered, Key, secret_of};
 use portico_kube::status::{Observed, wanted};
+use portico_kube::uid::Uid;
 use portico_kube::write::{self, WriteError};
 use tracing::Instrument;
 
@@ -45,7 +46,7 @@ impl outbox::Task for Task {
 #[derive(Debug)]
 pub enum Done {
     /// A status.
-    Status { key: ObjectKey, uid: Box<str>, result: Result<Option<Observed>, WriteError> },
+    Status { key: ObjectKey, uid: Uid, result: Result<Option<Observed>, WriteError> },
     /// A Secret: what stands there now, and those that were deleted.
     Secret { credential: Name, result: Result<(Option<Delivered>, Vec<Name>), WriteError> },
 }
@@ -71,10 +72,10 @@ impl Engine {
             let is_bad = status.condition("Stalled").is_some() || ready.reason == ENDS_SOON;
             self.note(key, is_bad, ready.reason, &ready.message);
         }
-        let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid.clone());
+        let (client, done, key, uid) = (self.client.clone(), self.done.clone(), key.clone(), standing.uid);
         let span = tracing::info_span!("write", kind = "status", object = %key);
         let write = async move {
-            let result = write::in_time(write::status(&client, &key, &uid, &wanted)).await;
+            let result = write::in_time(write::status(&client, &key, uid, &wanted)).await;
             // Nobody listens while the program stops.
             let _ = done.send(Done::Status { key, uid, result });
         };
@@ -85,12 +86,12 @@ impl Engine {
     pub(super) fn status_written(
         &mut self,
         key: &ObjectKey,
-        uid: &str,
+        uid: Uid,
         result: Result<Option<Observed>, WriteError>,
     ) -> Outcome {
         match result {
             Ok(Some(observed)) => {
-                if let Some(standing) = self.objects.get_mut(key).filter(|standing| *standing.uid == *uid) {
+                if let Some(standing) = self.objects.get_mut(key).filter(|standing| standing.uid == uid) {
                     standing.observed = observed;
                 }
                 Outcome::Written
@@ -109,14 +110,14 @@ impl Engine {
         let object = credential.clone().of(Kind::Credential);
         let Some(standing) = self.objects.get(&object) else { return false };
         !is_altered
-            && *standing.uid == **owner
+            && standing.uid == *owner
             && *name == self.target(credential)
             && *keys == self.wanted_keys(credential)
     }
 
     fn target(&self, credential: &Name) -> Name {
-        let name = self.targets.get(credential).map_or(&*credential.name, |target| target);
-        Name::new(credential.namespace.clone(), name)
+        let name = self.targets.get(credential).map_or(credential.name(), |target| target);
+        credential.beside(name)
     }
 
     /// Generations that should have a key.
@@ -138,12 +139,12 @@ impl Engine {
     /// Begins to write, change or delete a Secret; false if there is nothing to do.
     pub(super) fn write_secret(&mut self, credential: &Name) -> bool {
         let object = credential.clone().of(Kind::Credential);
-        let owner = self.objects.get(&object).map(|standing| standing.uid.clone());
+        let owner = self.objects.get(&object).map(|standing| standing.uid);
         let target = self.target(credential);
         let (mut to_write, mut claim) = (None, None);
         // One of a credential before, with the same name.
-        let is_stale = |known: &Delivered| owner.as_ref().is_some_and(|owner| known.owner != *owner);
-        if let Some(owner) = owner.clone().filter(|_| self.wishes.contains_key(credential)) {
+        let is_stale = |known: &Delivered| owner.is_some_and(|owner| known.owner != owner);
+        if let Some(owner) = owner.filter(|_| self.wishes.contains_key(credential)) {
             self.make_keys(credential);
             let keys = self.wanted_keys(credential);
             let known =
@@ -151,9 +152,9 @@ impl Engine {
             if !known.is_some_and(|known| self.is_right(known)) && !keys.is_empty() {
                 let version = known.map(|known| known.version.clone());
                 let from = self.from(credential);
-                to_write = Some((secret_of(&target, credential, &owner, from.as_deref(), &keys), version));
+                to_write = Some((secret_of(&target, credential, owner, from.as_deref(), &keys), version));
             }
-            let whose = format!("{owner} {}", self.from(credential).unwrap_or_default());
+            let whose = format!("{owner} {}", Uid::write_all(&self.from(credential).unwrap_or_default()));
             claim = self.claims(credential).map(|fingerprint| (fingerprint, whose));
         }
         let is_wanted = self.wishes.contains_key(credential);
@@ -178,7 +179,7 @@ impl Engine {
         let write = async move {
             let result = async {
                 if !revoked.is_empty() {
-                    write::revoke(&client, &target.namespace, &revoked).await?;
+                    write::revoke(&client, target.namespace(), &revoked).await?;
                 }
                 // One that is in the way goes first; one with the same keys when they stand in another.
                 let (before, after): (Vec<&Name>, Vec<&Name>) = to_delete.iter().partition(|name| **name == target);
@@ -186,7 +187,7 @@ impl Engine {
                     write::delete_secret(&client, name).await?;
                 }
                 if let Some((fingerprint, whose)) = claim.filter(|_| to_write.is_some()) {
-                    write::claim(&client, &target.namespace, &fingerprint, &whose).await?;
+                    write::claim(&client, target.namespace(), &fingerprint, &whose).await?;
                 }
                 let written = match to_write {
                     Some((secret, version)) => Some(write::secret(&client, secret, version.as_deref()).await?),
@@ -219,7 +220,7 @@ impl Engine {
                 continue;
             }
             if let Some(import) = wish.imports(generation) {
-                let secret = Name::new(credential.namespace.clone(), import.name.as_str());
+                let secret = credential.beside(&import.name);
                 let Some(text) = self.held.only(&secret, import.key.as_deref()) else { continue };
                 let key = ApiKey::import(text.trim_end_matches(['\r', '\n'])).map_err(|error| error.to_string());
                 match key {
@@ -291,7 +292,7 @@ impl Engine {
         let mut facts = Vec::new();
         for key in delivered.keys.iter().filter(|key| wanted.contains(&key.generation)) {
             if let Some(fact) = self.held.take(credential, key.clone()) {
-                let text = format!("key {} was made and is in Secret {}", key.generation, delivered.name.name);
+                let text = format!("key {} was made and is in Secret {}", key.generation, delivered.name.name());
                 self.note(&object, false, if key.generation == 1 { "KeyMade" } else { "KeyRotated" }, &text);
                 facts.push(fact);
             }
@@ -306,6 +307,7 @@ impl Engine {
         }
         self.report(facts);
         let is_right = self.is_right(&delivered);
+        let delivered = self.interned(delivered);
         self.secrets.insert(delivered);
         if !is_right {
             self.outbox.want(Task::Secret(credential.clone()), Instant::now());

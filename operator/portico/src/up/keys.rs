@@ -62,7 +62,7 @@ impl Files {
         if key.contains('/') || key.starts_with('.') {
             return None;
         }
-        let path = self.folder.join(&*secret.namespace).join(&*secret.name).join(key);
+        let path = self.folder.join(secret.namespace()).join(secret.name()).join(key);
         match fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
