@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -13,7 +14,7 @@ use kube::client::Body;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
-use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::key::{Kind, Name, Names, ObjectKey};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -109,6 +110,7 @@ fn impatient(client: &Client) -> Client {
 pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Source>) {
     let client = &impatient(client);
     let (out, seen) = mpsc::channel(BUFFER);
+    let names = Known::default();
     let mut sources = Vec::new();
     for namespace in places(&scope.namespaces) {
         for kind in Kind::ALL {
@@ -120,14 +122,14 @@ pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Sourc
             };
             let tell = move |found| read::object(kind, found).map(|met| Seen::Object(Box::new(met)));
             let gone = move |name: Name| Seen::ObjectGone(name.of(kind));
-            tokio::spawn(follow(api, watcher::Config::default(), source.clone(), tell, gone, out.clone()));
+            tokio::spawn(follow(api, watcher::Config::default(), source.clone(), names.clone(), tell, gone, out.clone()));
             sources.push(source);
         }
         let source = Source { kind: "ConfigMap", namespace: namespace.clone() };
         let labelled = watcher::Config::default().labels(read::PRODUCT_LABEL);
         let tell = |found: ConfigMap| read::documents(found).map(Seen::Documents);
         let api = typed::<ConfigMap>(client, namespace.as_deref());
-        tokio::spawn(follow(api, labelled, source.clone(), tell, Seen::DocumentsGone, out.clone()));
+        tokio::spawn(follow(api, labelled, source.clone(), names.clone(), tell, Seen::DocumentsGone, out.clone()));
         sources.push(source);
     }
     let wanted = if scope.secret_namespaces.is_empty() { &scope.namespaces } else { &scope.secret_namespaces };
@@ -139,7 +141,7 @@ pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Sourc
             delivered.or_else(|| secret::certificates(&found).map(|(name, texts)| Seen::Certificates(name, texts)))
         };
         let api = typed::<Secret>(client, namespace.as_deref());
-        tokio::spawn(follow(api, labelled, source.clone(), tell, Seen::SecretGone, out.clone()));
+        tokio::spawn(follow(api, labelled, source.clone(), names.clone(), tell, Seen::SecretGone, out.clone()));
         sources.push(source);
     }
     (seen, sources)
@@ -160,11 +162,19 @@ where
     }
 }
 
+/// Names that sources know. What belongs together often has the same one.
+type Known = Arc<Mutex<Names>>;
+
+fn intern(names: &Known, name: &Name) -> Name {
+    names.lock().unwrap_or_else(PoisonError::into_inner).intern(name)
+}
+
 /// Follows one source until nobody listens.
 async fn follow<K>(
     api: Api<K>,
     config: watcher::Config,
     source: Source,
+    names: Known,
     tell: impl Fn(K) -> Option<Seen>,
     gone: impl Fn(Name) -> Seen,
     out: mpsc::Sender<Seen>,
@@ -195,7 +205,9 @@ async fn follow<K>(
                 if let Some(name) = read::name_of(&found) {
                     missing.remove(&name);
                     if let Some(seen) = tell(found) {
-                        known.insert(name);
+                        if !known.contains(&name) {
+                            known.insert(intern(&names, &name));
+                        }
                         told.push(seen);
                     } else if known.remove(&name) {
                         told.push(gone(name));

@@ -45,8 +45,9 @@ const BURST: usize = 4096;
 const STATUS_PAUSE: Duration = Duration::from_millis(100);
 /// The same for kinds whose status counts others.
 const COUNT_PAUSE: Duration = Duration::from_secs(1);
-/// How long gateways may take to come to a new leader.
-const GATEWAY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long gateways may take to come to a new leader and confirm what they have. Envoy's own pauses grow to half a minute, and
+/// 100,000 keys take a while.
+const GATEWAY_PATIENCE: Duration = Duration::from_mins(1);
 /// The longest sleep; wakes are computed anew after it, so that a changed clock is noticed.
 const NAP: Duration = Duration::from_secs(30);
 
