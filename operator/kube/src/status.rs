@@ -116,8 +116,7 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
         Some(Detail::Plan { subscriptions, terms, affected, limits }) => {
             set("subscriptions", json!(subscriptions));
             set("terms", json!(terms));
-            let affected =
-                affected.iter().map(|name| json!({ "namespace": name.namespace(), "name": name.name() }));
+            let affected = affected.iter().map(|name| json!({ "namespace": name.namespace(), "name": name.name() }));
             set("affected", affected.collect());
             let fits = |limit: &&Limit| limit.operations.iter().all(|operation| operation.chars().count() <= OPERATION);
             set("limits", json!(limits.iter().filter(fits).take(LIMITS).collect::<Vec<_>>()));

@@ -122,7 +122,15 @@ pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Sourc
             };
             let tell = move |found| read::object(kind, found).map(|met| Seen::Object(Box::new(met)));
             let gone = move |name: Name| Seen::ObjectGone(name.of(kind));
-            tokio::spawn(follow(api, watcher::Config::default(), source.clone(), names.clone(), tell, gone, out.clone()));
+            tokio::spawn(follow(
+                api,
+                watcher::Config::default(),
+                source.clone(),
+                names.clone(),
+                tell,
+                gone,
+                out.clone(),
+            ));
             sources.push(source);
         }
         let source = Source { kind: "ConfigMap", namespace: namespace.clone() };

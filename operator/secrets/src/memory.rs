@@ -1,6 +1,5 @@
 //! What else must survive a restart: since when objects are there, and single values.
 
-
 use jiff::Timestamp;
 use portico_core::batch::Fact;
 use portico_core::key::{Kind, Name, ObjectKey};

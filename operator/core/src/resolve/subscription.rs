@@ -310,9 +310,7 @@ impl<'a> Case<'a> {
         }
         let changed = self.time(outcome);
         let view = &changed.alone;
-        if view.grant.is_some()
-            && matches!(view.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
-        {
+        if view.grant.is_some() && matches!(view.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended) {
             return Ok(changed);
         }
         let SubscriptionView { waiting, against, problems, .. } = Arc::unwrap_or_clone(changed.alone);

@@ -218,7 +218,8 @@ impl Gateway {
 
     fn begin(&self, environment: Name) {
         let Some(binary) = self.binary.clone() else { return };
-        let directory = self.how.state.join("envoy").join(format!("{}_{}", environment.namespace(), environment.name()));
+        let directory =
+            self.how.state.join("envoy").join(format!("{}_{}", environment.namespace(), environment.name()));
         let admin = directory.join("admin.sock");
         let settings = Settings {
             binary,
