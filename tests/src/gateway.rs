@@ -45,7 +45,8 @@ impl Gateway {
         command
             .args(["--pdeathsig", "KILL"])
             .arg(portico::envoy())
-            .args(["--disable-hot-restart", "--log-level", "warning", "--concurrency", "2", "-c"])
+            .args(["--disable-hot-restart", "--log-level", "warning", "--component-log-level", "misc:error"])
+            .args(["--concurrency", "2", "-c"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file can be shared"))

@@ -43,6 +43,8 @@ fn applying_grants_and_deleting_denies() {
     let again = wait::until("another key", || Some(tenancy.key("shop", "web-basic")).filter(|again| *again != key));
     tenancy.wait_status(&again, 200);
     assert_eq!(tenancy.status(&key), 401, "a revoked key never comes back");
+    let events = tenancy.events("shop");
+    assert!(!events.iter().any(|(reason, _)| reason == "SecretRestored"), "nothing was restored: {events:?}");
 }
 
 #[test]

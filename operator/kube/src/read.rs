@@ -68,7 +68,7 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
         return None;
     }
     let author = author(kind, &found);
-    let uid = found.uid().and_then(|uid| Uid::read(&uid)).unwrap_or_default();
+    let uid = uid_of(&found).unwrap_or_default();
     let created = found
         .meta()
         .creation_timestamp
@@ -123,6 +123,11 @@ pub fn documents(found: ConfigMap) -> Option<Documents> {
 pub fn name_of<K: kube::Resource>(found: &K) -> Option<Name> {
     let meta = found.meta();
     Some(Name::new(meta.namespace.as_deref()?, meta.name.as_deref()?))
+}
+
+/// Its `metadata.uid`.
+pub fn uid_of<K: kube::Resource>(found: &K) -> Option<Uid> {
+    found.meta().uid.as_deref().and_then(Uid::read)
 }
 
 fn spec_of(kind: Kind, spec: Value) -> Result<Spec, String> {

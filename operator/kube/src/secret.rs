@@ -14,7 +14,7 @@ use portico_core::api_key::ApiKey;
 use portico_core::key::{Kind, Name};
 use serde::{Deserialize, Serialize};
 
-use crate::read::name_of;
+use crate::read::{name_of, uid_of};
 use crate::uid::Uid;
 
 /// The label of every Secret that concerns Portico.
@@ -60,6 +60,8 @@ pub struct Key {
 pub struct Delivered {
     /// The Secret.
     pub name: Name,
+    /// Its own `metadata.uid`.
+    pub uid: Option<Uid>,
     /// Whose keys it holds.
     pub credential: Name,
     /// The `metadata.uid` of that credential.
@@ -133,7 +135,8 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
         !same_data || !same_notes
     };
     let version = secret.resource_version().unwrap_or_default().into();
-    Some(Delivered { name, credential, owner, from, version, keys, is_altered })
+    let uid = uid_of(secret);
+    Some(Delivered { name, uid, credential, owner, from, version, keys, is_altered })
 }
 
 /// The texts in a Secret with certificates, credentials for Git or keys to import; `None` if it is not labelled as one.

@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use crate::read::{self, Documents, Met};
 use crate::secret::{self, Delivered};
+use crate::uid::Uid;
 
 /// How many objects the API server sends at once.
 const PAGE: u32 = 500;
@@ -49,8 +50,8 @@ pub enum Seen {
     Secret(Box<Delivered>),
     /// A Secret with certificates is there.
     Certificates(Name, BTreeMap<String, String>),
-    /// A Secret is gone, or no longer concerns Portico.
-    SecretGone(Name),
+    /// A Secret is gone, or no longer concerns Portico. Which one, if that was told: another one may have its name by now.
+    SecretGone(Name, Option<Uid>),
     /// A `ConfigMap` with documents is there.
     Documents(Documents),
     /// A `ConfigMap` with documents is gone.
@@ -121,7 +122,7 @@ pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Sourc
                 None => Api::all_with(client.clone(), &resource),
             };
             let tell = move |found| read::object(kind, found).map(|met| Seen::Object(Box::new(met)));
-            let gone = move |name: Name| Seen::ObjectGone(name.of(kind));
+            let gone = move |name: Name, _| Seen::ObjectGone(name.of(kind));
             tokio::spawn(follow(
                 api,
                 watcher::Config::default(),
@@ -137,7 +138,15 @@ pub fn watch(client: &Client, scope: &Scope) -> (mpsc::Receiver<Seen>, Vec<Sourc
         let labelled = watcher::Config::default().labels(read::PRODUCT_LABEL);
         let tell = |found: ConfigMap| read::documents(found).map(Seen::Documents);
         let api = typed::<ConfigMap>(client, namespace.as_deref());
-        tokio::spawn(follow(api, labelled, source.clone(), names.clone(), tell, Seen::DocumentsGone, out.clone()));
+        tokio::spawn(follow(
+            api,
+            labelled,
+            source.clone(),
+            names.clone(),
+            tell,
+            |name, _| Seen::DocumentsGone(name),
+            out.clone(),
+        ));
         sources.push(source);
     }
     let wanted = if scope.secret_namespaces.is_empty() { &scope.namespaces } else { &scope.secret_namespaces };
@@ -184,7 +193,7 @@ async fn follow<K>(
     source: Source,
     names: Known,
     tell: impl Fn(K) -> Option<Seen>,
-    gone: impl Fn(Name) -> Seen,
+    gone: impl Fn(Name, Option<Uid>) -> Seen,
     out: mpsc::Sender<Seen>,
 ) where
     K: Resource + Clone + DeserializeOwned + fmt::Debug + Send + 'static,
@@ -212,26 +221,27 @@ async fn follow<K>(
             Event::InitApply(found) | Event::Apply(found) => {
                 if let Some(name) = read::name_of(&found) {
                     missing.remove(&name);
+                    let uid = read::uid_of(&found);
                     if let Some(seen) = tell(found) {
                         if !known.contains(&name) {
                             known.insert(intern(&names, &name));
                         }
                         told.push(seen);
                     } else if known.remove(&name) {
-                        told.push(gone(name));
+                        told.push(gone(name, uid));
                     }
                 }
             }
             Event::InitDone => {
                 for name in missing.drain() {
                     known.remove(&name);
-                    told.push(gone(name));
+                    told.push(gone(name, None));
                 }
                 told.push(Seen::Listed(source.clone()));
             }
             Event::Delete(found) => {
                 if let Some(name) = read::name_of(&found).filter(|name| known.remove(name)) {
-                    told.push(gone(name));
+                    told.push(gone(name, read::uid_of(&found)));
                 }
             }
         }

@@ -273,7 +273,12 @@ impl Engine {
                 self.gone(key);
             }
             Seen::Secret(delivered) => self.delivered(*delivered),
-            Seen::SecretGone(name) => {
+            Seen::SecretGone(name, uid) => {
+                // Another one may stand there already, that this replica wrote: it heard of that first.
+                let is_known = self.secrets.get(&name).is_some_and(|known| uid.is_some() && known.uid != uid);
+                if is_known {
+                    return;
+                }
                 if let Some(gone) = self.secrets.remove(&name) {
                     if self.belongs(&gone) {
                         self.repair(&gone.credential, "was deleted");

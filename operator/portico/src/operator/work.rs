@@ -106,7 +106,7 @@ impl Engine {
 
     /// Whether a Secret holds exactly what it should, under the name that it should have.
     pub(super) fn is_right(&self, delivered: &Delivered) -> bool {
-        let Delivered { name, credential, owner, from: _, version: _, keys, is_altered } = delivered;
+        let Delivered { name, uid: _, credential, owner, from: _, version: _, keys, is_altered } = delivered;
         let object = credential.clone().of(Kind::Credential);
         let Some(standing) = self.objects.get(&object) else { return false };
         !is_altered
