@@ -64,8 +64,8 @@ use crate::{Condition, LocalRef, Security};
 #[x_kube(validation = Rule::new("self.authentication == oldSelf.authentication")
     .message("authentication cannot be changed; make another Application"))]
 pub struct ApplicationSpec {
-    /// What people read instead of the name.
-    #[schemars(length(min = 1, max = 128))]
+    /// What people read instead of the name: at least 3 characters.
+    #[schemars(length(min = 3, max = 128))]
     pub title: String,
     /// What it does, in a few sentences. Approvers read it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

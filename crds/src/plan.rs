@@ -64,7 +64,9 @@ use crate::{
         description = "What is wrong and what to do.",
         priority = 1
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("!has(self.spec.contract) || !has(self.spec.price)")
+        .message("a plan with contract has no price: what it costs is agreed upon")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PlanSpec {
@@ -103,7 +105,7 @@ pub struct PlanSpec {
     /// What it costs. Left out, nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
-    /// For plans that are sold by talking to somebody.
+    /// For plans that are sold by talking to somebody. They have no price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Contract>,
     /// Terms that a subscriber has to accept.

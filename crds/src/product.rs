@@ -407,4 +407,8 @@ pub struct ApiProductStatus {
     /// How many subscriptions use it now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscriptions: Option<i64>,
+    /// Subscriptions that its end concerns, or that of one of its versions, where it is deprecated or retired: the first 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub affected: Vec<NamespacedRef>,
 }

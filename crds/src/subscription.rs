@@ -75,11 +75,11 @@ pub struct SubscriptionSpec {
     /// The Application that subscribes. It cannot be changed.
     #[x_kube(validation = Rule::new("self == oldSelf").message("application cannot be changed; make another Subscription"))]
     pub application: LocalRef,
-    /// The Plan that it has, or asks for as its first. To change to another and keep this one until that is granted, name
-    /// the other in `change`.
+    /// The Plan that it has, or asks for. Another one written here while one is in use is the wish to change to it, as that
+    /// plan's `changeMode` lets you: what you have serves until the other is granted.
     pub plan: NamespacedRef,
-    /// The wish to change to another Plan. What it has serves until that is granted; then write it as `plan`, and take this
-    /// away.
+    /// The wish to change to another Plan. What it has serves until that is granted, and again if the grant is taken back. Write
+    /// it as `plan`, and take this away, once you are sure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Box<PlanChange>>,
     /// Scopes that it asks for, besides those that come with every subscription.

@@ -114,6 +114,11 @@ fn a_plan_makes_sense() {
     good("Plan", &spec("security", json!({"type": "ClientCredentials", "oauth": {}})));
     bad("Plan", &spec("security", json!({"type": "ApiKey", "oauth": {}})), "oauth needs type");
     bad("Plan", &spec("security", json!({"type": "PrivateKeyJwt", "apiKey": {}})), "apiKey needs type");
+    let contract = json!({"text": "Tailored", "callToAction": "Talk to us", "url": "mailto:sales@acme.example"});
+    good("Plan", &spec("contract", contract.clone()));
+    let mut both = spec("contract", contract);
+    both["price"] = json!({"currency": "EUR", "amount": "5"});
+    bad("Plan", &both, "no price");
 }
 
 #[test]

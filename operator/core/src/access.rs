@@ -1,4 +1,4 @@
-//! Who can call what, and why or why not.
+//! Who can call what.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::core::Core;
 use crate::delta::{Output, OutputKey};
 use crate::gateway::GrantedScope;
-use crate::key::{Kind, Name, ObjectKey};
+use crate::key::Name;
 use crate::world::World;
 
 /// Access of one application to one product in one environment.
@@ -33,19 +33,6 @@ pub struct Access {
     pub approval: Option<Name>,
     /// The scopes of this product.
     pub scopes: Vec<Arc<str>>,
-}
-
-/// A step of an explanation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Step {
-    /// Whether this step lets access pass.
-    pub passes: bool,
-    /// What is so.
-    pub text: String,
-    /// The object that says so: where to look, and what to change.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub object: Option<ObjectKey>,
 }
 
 /// A granted subscription, whether or not a credential makes use of it.
@@ -136,81 +123,5 @@ impl Core {
             let (environment, product) = (environment.clone(), product.clone());
             self.outputs.contains_key(&OutputKey::Api { environment, product, index })
         })
-    }
-
-    /// Why an object is enforced, or why not, step by step; empty if it was never heard of.
-    pub fn explain(&self, key: &ObjectKey) -> Vec<Step> {
-        let mut steps = Vec::new();
-        self.explain_into(key, &mut steps);
-        steps
-    }
-
-    fn explain_into(&self, key: &ObjectKey, steps: &mut Vec<Step>) {
-        let name = &key.name;
-        let Some(status) = self.status(key) else { return };
-        match key.kind {
-            Kind::Credential => {
-                let Some(entry) = self.world.credentials.get(name) else {
-                    return self.explain_status(key, &status, steps);
-                };
-                if let Some(subscription) = &entry.spec.subscription {
-                    self.explain_into(&World::resolve_local(subscription, name).of(Kind::Subscription), steps);
-                } else if let Some(application) = &entry.spec.application {
-                    let application = World::resolve_local(application, name);
-                    for subscription in self.world.subscriptions_of_application.of(&application) {
-                        self.explain_into(&subscription.clone().of(Kind::Subscription), steps);
-                    }
-                }
-            }
-            Kind::Subscription => {
-                let Some(entry) = self.world.subscriptions.get(name) else {
-                    return self.explain_status(key, &status, steps);
-                };
-                let application = World::resolve_local(&entry.spec.application, name).of(Kind::Application);
-                let plan = World::resolve(&entry.spec.plan, name).of(Kind::Plan);
-                steps.push(Step {
-                    passes: self.views.applications.get(&application.name).is_some_and(|view| !view.refused),
-                    text: format!("{key} is for {application}"),
-                    object: Some(application),
-                });
-                let application = World::resolve_local(&entry.spec.application, name);
-                let team = self.views.applications.get(&application).and_then(|view| view.team.as_ref());
-                let open = self.views.plans.get(&plan.name).is_some_and(|view| view.terms.open_to(&application, team));
-                let text = if open {
-                    format!("it asks for {plan}, which namespace `{}` may subscribe to", name.namespace())
-                } else {
-                    format!("it asks for {plan}, which is not there for namespace `{}`", name.namespace())
-                };
-                steps.push(Step { passes: open, text, object: open.then_some(plan) });
-                if let Some(view) = self.views.subscriptions.get(name) {
-                    if let Some(grant) = &view.grant {
-                        let by = match &grant.approval {
-                            Some(approval) => format!("Approval {approval} grants Plan {}", grant.plan.name),
-                            None => format!("Plan {} is granted automatically", grant.plan.name),
-                        };
-                        let object = grant.approval.clone().map(|approval| approval.of(Kind::Approval));
-                        steps.push(Step { passes: true, text: by, object });
-                    }
-                    let mut text = format!("it is {:?}, at stage {:?}", view.phase, view.stage);
-                    if let Some(waiting) = &view.waiting {
-                        text = format!("{text}: {waiting}");
-                    }
-                    steps.push(Step { passes: view.in_force().is_some(), text, object: Some(key.clone()) });
-                }
-            }
-            _ => {}
-        }
-        self.explain_status(key, &status, steps);
-    }
-
-    fn explain_status(&self, key: &ObjectKey, status: &crate::status::Status, steps: &mut Vec<Step>) {
-        for problem in self.diagnostics_of(key) {
-            let passes = problem.severity == crate::diagnostic::Severity::Warning;
-            steps.push(Step { passes, text: problem.to_string(), object: Some(key.clone()) });
-        }
-        if let Some(programmed) = status.condition("Programmed") {
-            let text = format!("{key}: {}", programmed.message);
-            steps.push(Step { passes: programmed.status, text, object: Some(key.clone()) });
-        }
     }
 }

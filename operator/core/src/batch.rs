@@ -195,6 +195,14 @@ pub enum Fact {
         /// When its end took effect.
         at: Timestamp,
     },
+    /// The plan that a subscription was on last, as [`crate::delta::Delta::on`] said, where its file may name another by now.
+    /// Reported once more after a restart: what a subscription has serves until it is granted what its file asks for.
+    On {
+        /// The subscription.
+        subscription: Name,
+        /// The plan, or a copy of it that was made for the application.
+        plan: Name,
+    },
     /// Whether there is a payment provider. While there is none, nothing has to be paid.
     PaymentProvider {
         /// Whether there is.

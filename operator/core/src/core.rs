@@ -70,6 +70,8 @@ pub struct Core {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GatewayState {
     pub(crate) confirmed: u64,
+    /// A gateway that has confirmed this serial does nothing any more that it was asked by whoever was here before.
+    pub(crate) complete: u64,
     /// How many outputs it is asked to have: 1 for itself, and those of APIs and clients.
     itself: usize,
     pub(crate) apis: usize,
@@ -99,11 +101,22 @@ struct Pass {
     statuses: Set<ObjectKey>,
     outputs: Map<OutputKey, Option<Output>>,
     /// With whether a key has to be made.
-    keys: Vec<(bool, KeyWish)>,
+    keys: Map<Name, (bool, KeyWish)>,
     /// Plans of which it was found out in this pass who has a place.
     placed: Set<Name>,
     ended: Vec<(Name, Timestamp)>,
+    /// Subscriptions that came to be on another plan, and that plan; `None` is the one that their files name.
+    moved: Vec<(Name, Option<Name>)>,
+    /// The same once it was noted, to be told.
+    on: BTreeMap<Name, Name>,
     recomputed: usize,
+}
+
+/// How a subscription stood before its file said something else.
+struct Stood {
+    created: Option<Timestamp>,
+    on: Name,
+    holds: bool,
 }
 
 impl Pass {
@@ -172,9 +185,13 @@ impl Core {
             Change::Put(object) => {
                 let key = object.key();
                 self.mark_siblings(&key, pass);
+                let stood = self.stood(&key);
                 if self.world.put(object) {
                     self.touch(&key, pass);
                     self.mark_siblings(&key, pass);
+                    if let Some(stood) = stood {
+                        self.edited(&key.name, stood, pass);
+                    }
                 }
             }
             Change::Remove(key) => {
@@ -239,6 +256,9 @@ impl Core {
                     pass.statuses.insert(subscription.of(Kind::Subscription));
                 }
             }
+            Fact::On { subscription, plan } => {
+                self.put_on(subscription, Some(plan), pass);
+            }
             Fact::PaymentProvider { set } => {
                 if std::mem::replace(&mut self.world.charges, set) != set {
                     pass.mark_all(Stage::Candidate, self.world.subscriptions.keys());
@@ -252,10 +272,11 @@ impl Core {
                 }
             }
             Fact::Confirmed { environment, serial } => {
-                let state = self.gateways.entry(environment).or_default();
+                let state = self.gateways.entry(environment.clone()).or_default();
                 if serial <= state.confirmed {
                     return;
                 }
+                let completes = state.confirmed < state.complete && serial >= state.complete;
                 state.confirmed = serial;
                 let later = state.pending.split_off(&(serial + 1));
                 let confirmed = std::mem::replace(&mut state.pending, later);
@@ -264,6 +285,13 @@ impl Core {
                         state.leaving.remove(key);
                     }
                     concerned(&self.world, key, &mut pass.statuses);
+                }
+                let credentials = self.world.credentials_in.of(&environment).filter(|_| completes);
+                for credential in credentials.cloned() {
+                    let key = OutputKey::Client { environment: environment.clone(), credential };
+                    if !self.outputs.contains_key(&key) {
+                        concerned(&self.world, &key, &mut pass.statuses);
+                    }
                 }
                 for key in confirmed.into_values() {
                     self.enforce(key, pass);
@@ -425,11 +453,57 @@ impl Core {
     }
 
     fn run(&mut self, pass: &mut Pass) {
-        for stage in STAGES {
-            for name in std::mem::take(&mut pass.marked[stage as usize]) {
-                pass.recomputed += 1;
-                self.compute(stage, &name, pass);
+        loop {
+            for stage in STAGES {
+                for name in std::mem::take(&mut pass.marked[stage as usize]) {
+                    pass.recomputed += 1;
+                    self.compute(stage, &name, pass);
+                }
             }
+            if pass.moved.is_empty() {
+                return;
+            }
+            // What follows from being on that plan.
+            pass.placed.clear();
+            for (subscription, plan) in std::mem::take(&mut pass.moved) {
+                self.put_on(subscription, plan, pass);
+            }
+        }
+    }
+
+    /// How a subscription stands.
+    fn stood(&self, key: &ObjectKey) -> Option<Stood> {
+        let entry = self.world.subscriptions.get(&key.name).filter(|_| key.kind == Kind::Subscription)?;
+        let view = self.views.subscriptions.get(&key.name);
+        Some(Stood {
+            created: entry.meta.created,
+            on: self.world.is_on(&key.name)?,
+            holds: view.is_some_and(|view| view.held().is_some()),
+        })
+    }
+
+    /// The file of a subscription says something else. What it has it keeps for now, also where another plan is named.
+    fn edited(&mut self, name: &Name, stood: Stood, pass: &mut Pass) {
+        let Stood { created, on, holds } = stood;
+        let is_another = |entry: &Entry<_>| created.is_some() && entry.meta.created != created;
+        if self.world.subscriptions.get(name).is_none_or(is_another) {
+            return;
+        }
+        self.put_on(name.clone(), holds.then(|| on.clone()), pass);
+        if let Some(now) = self.world.is_on(name).filter(|now| *now != on) {
+            pass.on.insert(name.clone(), now);
+        }
+    }
+
+    /// Notes the plan that a subscription is on, and marks what follows from that.
+    fn put_on(&mut self, subscription: Name, plan: Option<Name>, pass: &mut Pass) {
+        if !self.world.set_on(&subscription, plan) {
+            return;
+        }
+        pass.mark(Stage::Candidate, &subscription);
+        pass.mark_all(Stage::Approval, self.world.approvals_of_subscription.of(&subscription));
+        if let Some(plan) = self.world.is_on(&subscription) {
+            pass.on.insert(subscription, plan);
         }
     }
 
@@ -567,7 +641,13 @@ impl Core {
                 };
                 let (named, names) = (names(before), names(view.as_deref()));
                 if named != names {
-                    pass.statuses.extend(named.into_iter().chain(names).map(|plan| plan.of(Kind::Plan)));
+                    for plan in named.into_iter().chain(names) {
+                        self.tell_of(&plan, pass);
+                    }
+                }
+                let on = view.as_ref().and_then(|view| view.on.as_ref());
+                if view.is_some() && self.world.on(name) != on {
+                    pass.moved.push((name.clone(), on.cloned()));
                 }
                 if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
@@ -661,10 +741,7 @@ impl Core {
             return;
         }
         for plan in before.iter().chain(&after) {
-            pass.statuses.insert(plan.clone().of(Kind::Plan));
-            for product in self.world.plans.get(plan).iter().flat_map(|entry| &entry.spec.products) {
-                pass.statuses.insert(World::resolve_product(product, plan).of(Kind::ApiProduct));
-            }
+            self.tell_of(plan, pass);
         }
         if let Some(plan) = before
             && let Some(count) = self.holders.get_mut(&plan)
@@ -676,6 +753,14 @@ impl Core {
         }
         if let Some(plan) = after {
             *self.holders.entry(plan).or_default() += 1;
+        }
+    }
+
+    /// The statuses of a plan and its products tell of their subscribers.
+    fn tell_of(&self, plan: &Name, pass: &mut Pass) {
+        pass.statuses.insert(plan.clone().of(Kind::Plan));
+        for product in self.world.plans.get(plan).iter().flat_map(|entry| &entry.spec.products) {
+            pass.statuses.insert(World::resolve_product(product, plan).of(Kind::ApiProduct));
         }
     }
 
@@ -704,14 +789,17 @@ impl Core {
 
         let made = self.made(name);
         let wanted = self.wanted(name, view.as_ref());
-        if wanted != made {
+        if wanted == made {
+            pass.keys.remove(name);
+        } else {
             let makes = wanted.iter().any(|generation| !made.contains(generation));
             let asked = self.world.credentials.get(name).map_or(0, |entry| entry.spec.generation);
             let lifetime = view.as_ref().and_then(|view| view.lifetime);
             let import = self.world.credentials.get(name).and_then(|entry| entry.spec.import.clone());
             let import = import.filter(|_| wanted.contains(&1));
             let credential = name.clone();
-            pass.keys.push((makes, KeyWish { credential, generations: wanted, asked, lifetime, import }));
+            let wish = KeyWish { credential, generations: wanted, asked, lifetime, import };
+            pass.keys.insert(name.clone(), (makes, wish));
         }
         if replace(&mut self.views.credentials, name, view) {
             pass.statuses.insert(name.clone().of(Kind::Credential));
@@ -760,8 +848,9 @@ impl Core {
 
     /// Numbers what came out and compares it with what was there.
     fn finish(&mut self, pass: Pass) -> Delta {
-        let Pass { marked: _, mut statuses, outputs, mut keys, placed: _, mut ended, recomputed } = pass;
+        let Pass { marked: _, mut statuses, outputs, keys, placed: _, mut ended, moved: _, on, recomputed } = pass;
         ended.sort();
+        let mut keys: Vec<(bool, KeyWish)> = keys.into_values().collect();
         keys.sort_by(|(makes, one), (other, two)| (makes, &one.credential).cmp(&(other, &two.credential)));
         let mut removals = Vec::new();
         let mut puts = Vec::new();
@@ -791,7 +880,7 @@ impl Core {
                 Removal { key, serial }
             })
             .collect();
-        let puts = puts
+        let puts: Vec<Put> = puts
             .into_iter()
             .map(|(_, key, output)| {
                 let serial = self.number(&key, &mut statuses);
@@ -803,11 +892,16 @@ impl Core {
                 Put { key, output, serial, replaces }
             })
             .collect();
+        for put in puts.iter().filter(|put| !put.replaces && matches!(put.key, OutputKey::Gateway { .. })) {
+            let state = self.gateways.entry(put.key.environment().clone()).or_default();
+            state.complete = state.pending.last_key_value().map_or(put.serial, |(serial, _)| *serial);
+        }
         Delta {
             removals,
             puts,
             keys: keys.into_iter().map(|(_, wish)| wish).collect(),
             ended,
+            on: on.into_iter().collect(),
             statuses: statuses.into_iter().collect(),
             recomputed,
             wake: self.timers.first().map(|(moment, ..)| *moment),

@@ -133,6 +133,9 @@ pub struct Delta {
     /// Subscriptions that were cancelled, and when their end took effect: to be remembered, and reported once more after a restart
     /// ([`crate::batch::Fact::Ended`]).
     pub ended: Vec<(Name, Timestamp)>,
+    /// Subscriptions that are on another plan than their files said before or say now, and that plan: to be remembered, and reported
+    /// once more after a restart ([`crate::batch::Fact::On`]).
+    pub on: Vec<(Name, Name)>,
     /// Objects whose status is different now; ask the core for it.
     pub statuses: Vec<ObjectKey>,
     /// How many nodes were computed, for the benchmark and the metrics.

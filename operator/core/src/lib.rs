@@ -9,6 +9,7 @@ pub mod batch;
 mod core;
 pub mod delta;
 pub mod diagnostic;
+pub mod explain;
 pub mod gateway;
 pub mod key;
 pub mod life;

@@ -103,6 +103,8 @@ pub enum Detail {
         plans: usize,
         /// Subscriptions that have a place on one of them.
         subscriptions: usize,
+        /// Those that its end concerns, where it or one of its versions is deprecated or retired: the first few.
+        affected: Vec<Name>,
     },
     /// An environment.
     #[serde(rename_all = "camelCase")]
@@ -381,7 +383,8 @@ impl Core {
             },
             Kind::ApiProduct => {
                 let holders = self.world.plans_of.of(name).filter_map(|plan| self.holders.get(plan));
-                Detail::ApiProduct { plans: self.world.plans_of.count(name), subscriptions: holders.sum() }
+                let (plans, subscriptions) = (self.world.plans_of.count(name), holders.sum());
+                Detail::ApiProduct { plans, subscriptions, affected: self.affected_by_product(name) }
             }
             Kind::Environment => {
                 let state = self.gateways.get(name);
@@ -410,18 +413,31 @@ impl Core {
 
     /// The first few of those that a plan's end concerns, in order of their names.
     fn affected(&self, plan: &Name) -> Vec<Name> {
-        let ends = self
-            .views
-            .plans
-            .get(plan)
-            .is_some_and(|view| matches!(view.terms.stage, LifecycleStage::Deprecated | LifecycleStage::Retired));
-        let asking = self.world.subscriptions_to_plan.of(plan).filter(|_| ends);
-        let has = |name: &&Name| {
-            let view = self.views.subscriptions.get(name);
+        let ends = self.views.plans.get(plan).is_some_and(|view| is_ending(view.terms.stage));
+        self.subscribers(plan).filter(|_| ends).take(AFFECTED).cloned().collect()
+    }
+
+    /// The first few of those that the end of a product or of one of its versions concerns, in order of their names.
+    fn affected_by_product(&self, product: &Name) -> Vec<Name> {
+        let spec = self.world.products.get(product).map(|entry| &entry.spec);
+        let versions = spec.into_iter().flat_map(|spec| &spec.versions).filter_map(|one| one.lifecycle.as_ref());
+        let ends = self.views.products.get(product).is_some_and(|view| is_ending(view.terms.stage))
+            || versions.into_iter().any(|lifecycle| is_ending(lifecycle.stage));
+        let plans = self.world.plans_of.of(product).filter(|_| ends);
+        let mut names: Vec<Name> = plans.flat_map(|plan| self.subscribers(plan).take(AFFECTED)).cloned().collect();
+        names.sort();
+        names.dedup();
+        names.truncate(AFFECTED);
+        names
+    }
+
+    /// Those who are granted a plan, in use or over but not cancelled, in order of their names.
+    fn subscribers<'a>(&'a self, plan: &'a Name) -> impl Iterator<Item = &'a Name> {
+        self.world.subscriptions_to_plan.of(plan).filter(move |name| {
+            let view = self.views.subscriptions.get(*name);
             let grant = view.filter(|view| view.phase != Phase::Cancelled).and_then(|view| view.grant.as_ref());
             grant.is_some_and(|grant| grant.plan.name == *plan)
-        };
-        asking.filter(has).take(AFFECTED).cloned().collect()
+        })
     }
 
     /// The outputs of a product, as far as it says now.
@@ -514,7 +530,10 @@ impl Core {
         for key in keys {
             let Some(state) = self.gateways.get(key.environment()) else { continue };
             let Some((_, serial)) = self.outputs.get(&key) else {
-                if state.leaving.contains_key(&key) && self.views.environments.contains_key(key.environment()) {
+                // What whoever was here before asked for may be there still.
+                let unknown = matches!(key, OutputKey::Client { .. }) && state.confirmed < state.complete;
+                let may_be = unknown || state.leaving.contains_key(&key);
+                if may_be && self.views.environments.contains_key(key.environment()) {
                     waiting.push(key.environment().clone());
                 }
                 continue;
@@ -535,6 +554,11 @@ impl Core {
             (true, true) => Programmed::Confirmed,
         }
     }
+}
+
+/// Whether it is over or will be.
+fn is_ending(stage: LifecycleStage) -> bool {
+    matches!(stage, LifecycleStage::Deprecated | LifecycleStage::Retired)
 }
 
 fn phase_reason(phase: Phase) -> &'static str {

@@ -79,8 +79,10 @@ impl Found {
 
     fn length(&mut self, path: impl Into<String>, text: &str, min: usize, max: usize) {
         // Bytes bound characters from above, so most texts need no counting.
-        if text.len() < min {
+        if text.is_empty() && min > 0 {
             self.say(path, "invalid-value", "it is empty");
+        } else if text.chars().take(min).count() < min {
+            self.say(path, "invalid-value", format!("it needs at least {min} characters"));
         } else if text.len() > max && text.chars().count() > max {
             self.say(path, "invalid-value", format!("it is longer than {max} characters"));
         }
@@ -244,6 +246,9 @@ impl Found {
                 self.say(format!("{path}.methods"), "only-with", message);
             }
         }
+        if plan.contract.is_some() && plan.price.is_some() {
+            self.say("spec.price", "only-with", "a plan with `contract` has no price: what it costs is agreed upon");
+        }
         if plan.credentials.lifetime == Some(Span::default()) {
             self.say("spec.credentials.lifetime", "invalid-value", "it must be longer than no time");
         }
@@ -274,7 +279,7 @@ impl Found {
             external_client_id,
             team,
         } = application;
-        self.length("spec.title", title, 1, 128);
+        self.length("spec.title", title, 3, 128);
         self.optional("spec.description", description.as_ref(), 0, 4096);
         self.count("spec.redirectUris", redirect_uris.len(), 32);
         for (index, uri) in redirect_uris.iter().enumerate() {

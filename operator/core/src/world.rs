@@ -73,6 +73,8 @@ pub(crate) struct World {
     pub(crate) not_imported: Map<Name, Arc<str>>,
     /// Subscriptions that were cancelled, and when that took effect.
     pub(crate) ended: Map<Name, Timestamp>,
+    /// The plans that subscriptions are on whose files name another one as theirs. See [`World::set_on`].
+    on: Map<Name, Name>,
     /// Whether there is a payment provider at all.
     pub(crate) charges: bool,
     /// What it says of subscriptions.
@@ -123,8 +125,14 @@ impl World {
                 let created = self.subscriptions.get(&name).and_then(|entry| entry.meta.created);
                 if created.is_some() && meta.created.is_some() && created != meta.created {
                     self.ended.remove(&name);
+                    self.set_on(&name, None);
                 }
-                self.put_in(|world| &mut world.subscriptions, name, spec, meta)
+                let new = self.put_in(|world| &mut world.subscriptions, name.clone(), spec, meta);
+                if let Some(plan) = self.on.get(&name) {
+                    // Referrers follow what files say, and it may have said so before.
+                    self.subscriptions_to_plan.insert(plan.clone(), name);
+                }
+                new
             }
             Spec::Approval(spec) => self.put_in(|world| &mut world.approvals, name, spec, meta),
             Spec::Credential(spec) => self.put_in(|world| &mut world.credentials, name, spec, meta),
@@ -167,6 +175,7 @@ impl World {
             Kind::Application => self.remove_from(|world| &mut world.applications, name),
             Kind::Subscription => {
                 self.ended.remove(name);
+                self.set_on(name, None);
                 self.remove_from(|world| &mut world.subscriptions, name)
             }
             Kind::Approval => self.remove_from(|world| &mut world.approvals, name),
@@ -208,12 +217,51 @@ impl World {
         }
     }
 
-    /// The plans that a subscription asks for: its own, and the one that it wants to change to.
+    /// The plans that a subscription has or asks for: its own, the one that it wants to change to, and the one that it is on.
     pub(crate) fn asked(&self, subscription: &Name) -> impl Iterator<Item = Name> + use<> {
+        let on = self.on.get(subscription).cloned();
+        let named: Vec<Name> = self.named(subscription).filter(|named| Some(named) != on.as_ref()).collect();
+        named.into_iter().chain(on)
+    }
+
+    /// The plans that a subscription's file names.
+    fn named(&self, subscription: &Name) -> impl Iterator<Item = Name> + use<> {
         let spec = self.subscriptions.get(subscription).map(|entry| &entry.spec);
         let plan = spec.map(|spec| World::resolve(&spec.plan, subscription));
         let change = spec.and_then(|spec| Some(World::resolve(&spec.change.as_ref()?.plan, subscription)));
         plan.into_iter().chain(change)
+    }
+
+    /// The plan that a subscription is on, where its file names another one as its own.
+    pub(crate) fn on(&self, subscription: &Name) -> Option<&Name> {
+        self.on.get(subscription)
+    }
+
+    /// The plan that a subscription is on, or that its file names as its own.
+    pub(crate) fn is_on(&self, subscription: &Name) -> Option<Name> {
+        let entry = self.subscriptions.get(subscription)?;
+        Some(self.on.get(subscription).cloned().unwrap_or_else(|| World::resolve(&entry.spec.plan, subscription)))
+    }
+
+    /// Notes the plan that a subscription is on, whatever its file says; `None` where that is the one that its file names.
+    /// Answers whether that is news.
+    pub(crate) fn set_on(&mut self, subscription: &Name, plan: Option<Name>) -> bool {
+        let own = self.subscriptions.get(subscription).map(|entry| World::resolve(&entry.spec.plan, subscription));
+        let plan = plan.filter(|plan| own.as_ref().is_some_and(|own| own != plan));
+        if self.on.get(subscription) == plan.as_ref() {
+            return false;
+        }
+        let before = match plan {
+            Some(plan) => {
+                self.subscriptions_to_plan.insert(plan.clone(), subscription.clone());
+                self.on.insert(subscription.clone(), plan)
+            }
+            None => self.on.remove(subscription),
+        };
+        if let Some(before) = before.filter(|before| !self.named(subscription).any(|named| named == *before)) {
+            self.subscriptions_to_plan.remove(&before, subscription);
+        }
+        true
     }
 
     /// The application that a credential is for, by its subscription or directly.

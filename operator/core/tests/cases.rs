@@ -7,17 +7,22 @@
 //! file does not read, with what its front end says of that. The annotation `document` of a product is the OpenAPI
 //! document of its version `v1` as a front end found it, and `last` what that was when it last read well.
 //! The annotations `author`, `user` and `unknown` say who wrote it.
+//!
+//! All stories together show each rule by which somebody has no access, and `explain` names it and the object to change.
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
-use portico_core::batch::{Change, Document, Object};
+use portico_core::Core;
+use portico_core::batch::{Batch, Change, Document, Fact, Object, Payment};
+use portico_core::delta::OutputKey;
 use portico_core::diagnostic::Diagnostic;
-use portico_core::key::{Name, ObjectKey};
+use portico_core::explain::RULES;
+use portico_core::key::{Kind, Name, ObjectKey};
 
 #[test]
 fn cases() {
@@ -26,9 +31,10 @@ fn cases() {
     folders.sort();
     assert!(!folders.is_empty());
     let mut failed = Vec::new();
+    let mut rules = BTreeSet::new();
     for folder in folders {
         let name = folder.file_name().expect("named").to_string_lossy().into_owned();
-        let told = story(&folder);
+        let told = story(&folder, &mut rules);
         let golden = folder.join("out.txt");
         if env::var_os("UPDATE").is_some() {
             fs::write(&golden, &told).expect("golden file");
@@ -41,9 +47,62 @@ fn cases() {
         }
     }
     assert!(failed.is_empty(), "differ: {failed:?}; UPDATE=1 accepts them");
+    facts(&mut rules);
+    let unseen: Vec<_> = RULES.iter().filter(|rule| !rules.contains(*rule)).collect();
+    assert!(unseen.is_empty(), "no story shows these rules: {unseen:?}");
 }
 
-fn story(folder: &Path) -> String {
+/// Whoever has no access is told by which rule, and which object to change.
+fn explained(core: &Core, rules: &mut BTreeSet<&'static str>) {
+    for key in core.objects().filter(|key| matches!(key.kind, Kind::Subscription | Kind::Credential)) {
+        let steps = core.explain(&key);
+        let has_access = match key.kind {
+            Kind::Subscription => core.granted(&key.name).is_some(),
+            _ => core
+                .outputs()
+                .any(|(output, ..)| matches!(output, OutputKey::Client { credential, .. } if *credential == key.name)),
+        };
+        let decides = steps.iter().any(|step| !step.passes && step.rule.is_some());
+        assert!(has_access || decides, "{key} has no access, and nothing says why: {steps:#?}");
+        for step in steps {
+            let Some(rule) = step.rule else { continue };
+            assert!(RULES.contains(&rule), "{rule} is in no list");
+            assert!(step.object.as_ref().is_some_and(|object| core.has(object)), "what decides is there: {step:?}");
+            rules.insert(rule);
+        }
+    }
+}
+
+/// What no file says: payments, keys and gateways.
+fn facts(rules: &mut BTreeSet<&'static str>) {
+    let now = "2026-01-01T00:00:00Z".parse().expect("time");
+    let text = "
+{kind: Environment, metadata: {namespace: a, name: e}, spec: {stage: Production, gateway: {envoy: {listeners: [{name: http, port: 80}]}}}}
+---
+{kind: ApiProduct, metadata: {namespace: a, name: m}, spec: {title: T, endpoints: [{environment: {name: e}, upstream: {url: 'http://u'}}]}}
+---
+{kind: Plan, metadata: {namespace: a, name: p}, spec: {title: T, products: [{name: m}], price: {currency: EUR, amount: '1'}}}
+---
+{kind: Application, metadata: {namespace: a, name: x}, spec: {title: T}}
+---
+{kind: Subscription, metadata: {namespace: a, name: s}, spec: {application: {name: x}, plan: {name: p}}}
+---
+{kind: Credential, metadata: {namespace: a, name: c}, spec: {subscription: {name: s}, environment: {name: e}, import: {name: old}}}
+";
+    let mut core = Core::new();
+    let mut apply = |changes, facts| {
+        core.apply(Batch { now, changes, facts });
+        explained(&core, rules);
+    };
+    let (subscription, credential) = (Name::new("a", "s"), Name::new("a", "c"));
+    apply(support::objects(text).into_iter().map(Change::Put).collect(), Vec::new());
+    apply(Vec::new(), vec![Fact::NotImported { credential: credential.clone(), why: "no".into() }]);
+    apply(Vec::new(), vec![support::made(&credential, 1, now)]);
+    apply(Vec::new(), vec![Fact::PaymentProvider { set: true }]);
+    apply(Vec::new(), vec![Fact::Payment { subscription, state: Some(Payment::Failed) }]);
+}
+
+fn story(folder: &Path, rules: &mut BTreeSet<&'static str>) -> String {
     let mut world = support::World::new("2026-01-01T00:00:00Z".parse().expect("time"));
     let mut memory = support::Memory::default();
     let base = fs::read_to_string(folder.join("base.yaml")).unwrap_or_default();
@@ -69,6 +128,7 @@ fn story(folder: &Path) -> String {
         let changes = changes.chain(forgotten).chain(after.documents());
         let deltas = world.apply(changes.collect());
         let text = memory.tell(&deltas, &world.core);
+        explained(&world.core, rules);
         if step > 0 {
             let _ = write!(told, "=== step {step}, {}\n{text}", world.now);
         }

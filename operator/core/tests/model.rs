@@ -51,10 +51,13 @@ enum Field {
     Ended,
     /// There is no payment provider, or there is one that was not paid for the first subscription.
     Paid,
+    /// Which plan the first subscription is on, where its file names another one as its own: none, `open`, `gold`. It follows from
+    /// what happened to the others.
+    On,
 }
 
 /// Each field's place in a state, and how many values it has.
-const FIELDS: [(Field, u32, u64); 10] = [
+const FIELDS: [(Field, u32, u64); 11] = [
     (Field::One, 0, 4),
     (Field::OneIs, 2, 3),
     (Field::OneAnswer, 4, 4),
@@ -65,6 +68,7 @@ const FIELDS: [(Field, u32, u64); 10] = [
     (Field::Hours, 14, HOURS + 1),
     (Field::Ended, 16, 2),
     (Field::Paid, 18, 2),
+    (Field::On, 20, 3),
 ];
 
 /// What is so at a moment.
@@ -122,6 +126,10 @@ enum Event {
     /// The core begins anew, and the gateway hears everything again.
     Crash,
 }
+
+/// The plans, as `Field::On` has them.
+const OPEN: u64 = 1;
+const GOLD: u64 = 2;
 
 fn one() -> Name {
     Name::new("one", "s")
@@ -250,6 +258,10 @@ impl Files {
             let at = "2026-01-01T01:00:00Z".parse().expect("a time");
             facts.push(Fact::Ended { subscription: one(), at });
         }
+        if before.is_none() && after.get(Field::On) != 0 {
+            let plan = Name::new("own", if after.get(Field::On) == GOLD { "gold" } else { "open" });
+            facts.push(Fact::On { subscription: one(), plan });
+        }
         if before.is_none_or(|before| before.get(Field::Paid) != after.get(Field::Paid)) {
             facts.push(Fact::PaymentProvider { set: after.get(Field::Paid) > 0 });
             facts.push(Fact::Payment {
@@ -265,36 +277,69 @@ impl Files {
 ///
 /// Consent stands; the subscription is there, neither suspended nor ended; `open` is for everybody that its owner does not turn
 /// down, `gold` for whom its owner grants it and, where there is a payment provider, who has paid; of two who may have `gold`
-/// the first has it, except that whoever changes to it comes last.
+/// the first has it, except that whoever changes to it comes last. Who has a plan in use and names another one has the first until
+/// the other may be had.
 fn right(now: Now) -> BTreeSet<(Name, Name)> {
-    let (open, gold) = (Name::new("own", "open"), Name::new("own", "gold"));
-    let consent = now.get(Field::Consent) == 0;
-    let over = now.get(Field::Ended) == 1;
-    let paid = now.get(Field::Paid) == 0;
-    let rests = now.get(Field::OneIs) == 1;
-    let granted = now.get(Field::OneAnswer) == 1;
-    let turned_down = now.get(Field::OneAnswer) == 2;
+    let plans = ["", "open", "gold"].map(|plan| Name::new("own", plan));
     let mut passes = BTreeSet::new();
-    if !consent {
-        return passes;
+    let held = held(now);
+    if held.serves && now.get(Field::OneIs) != 1 {
+        passes.insert((Name::new("one", "c"), plans[usize::try_from(held.plan).expect("small")].clone()));
     }
-    // What is not paid yet keeps its place.
-    let one_claims = now.get(Field::One) == 2 && granted && !over;
-    let two_claims = now.get(Field::Two) > 0 && now.get(Field::TwoAnswer) == 1;
-    let plan = match now.get(Field::One) {
-        0 => None,
-        1 => (!turned_down).then_some(&open),
-        2 => (granted && paid).then_some(&gold),
-        _ if granted && paid && !two_claims => Some(&gold),
-        _ => (!turned_down).then_some(&open),
-    };
-    if let Some(plan) = plan.filter(|_| !over && !rests) {
-        passes.insert((Name::new("one", "c"), plan.clone()));
-    }
-    if two_claims && !one_claims && now.get(Field::Two) == 1 {
-        passes.insert((Name::new("two", "c"), gold));
+    let is_taken = held.plan == GOLD && !held.comes_late;
+    let consent = now.get(Field::Consent) == 0;
+    if consent && two_claims(now) && !is_taken && now.get(Field::Two) == 1 {
+        passes.insert((Name::new("two", "c"), plans[2].clone()));
     }
     passes
+}
+
+fn two_claims(now: Now) -> bool {
+    now.get(Field::Two) > 0 && now.get(Field::TwoAnswer) == 1
+}
+
+/// The plan that the file of the first subscription names as its own.
+fn own(now: Now) -> u64 {
+    [0, OPEN, GOLD, OPEN][usize::try_from(now.get(Field::One)).expect("small")]
+}
+
+/// What the first subscription has a place on.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    /// 0 is nothing.
+    plan: u64,
+    /// What is not paid yet keeps its place, and does not serve.
+    serves: bool,
+    comes_late: bool,
+}
+
+fn held(now: Now) -> Held {
+    let over = now.get(Field::Ended) == 1;
+    if now.get(Field::One) == 0 || now.get(Field::Consent) != 0 || over {
+        return Held::default();
+    }
+    let paid = now.get(Field::Paid) == 0;
+    let granted = |plan| if plan == GOLD { now.get(Field::OneAnswer) == 1 } else { now.get(Field::OneAnswer) != 2 };
+    let serves = |plan| granted(plan) && (plan == OPEN || paid);
+    let (on, changes) = (now.get(Field::On), now.get(Field::One) == 3);
+    let is_left = on != 0 && !(changes && on == GOLD) && serves(on);
+    let base = if is_left { on } else { own(now) };
+    let wish = if changes { GOLD } else { own(now) };
+    if wish != base && serves(wish) && (wish == OPEN || !two_claims(now)) {
+        return Held { plan: wish, serves: true, comes_late: true };
+    }
+    if granted(base) { Held { plan: base, serves: serves(base), comes_late: false } } else { Held::default() }
+}
+
+/// Which plan it is on then, as far as its file does not say so.
+fn on(now: Now) -> u64 {
+    if now.get(Field::Ended) == 1 {
+        // What is over stays as it was.
+        let by_change = now.get(Field::One) == 3 && now.get(Field::On) == GOLD;
+        return if by_change { 0 } else { now.get(Field::On) };
+    }
+    let plan = held(now).plan;
+    if plan == own(now) { 0 } else { plan }
 }
 
 /// Who passes on which plan by these outputs.
@@ -369,7 +414,7 @@ fn events(state: &State, core: &Core) -> Vec<Event> {
     }
     for (field, _, values) in FIELDS {
         match field {
-            Field::Ended => {}
+            Field::Ended | Field::On => {}
             Field::Hours => {
                 let hours = now.get(field);
                 if hours < HOURS {
@@ -401,7 +446,17 @@ fn after(now: Now, field: Field, value: u64) -> Now {
     let ends = next.get(Field::OneIs) == 2 && next.get(Field::Hours) > 0;
     // Another by the same name has not ended.
     let ended = is_there && (ends || next.get(Field::Ended) == 1);
-    next.with(Field::Ended, u64::from(ended))
+    let mut next = next.with(Field::Ended, u64::from(ended));
+    if matches!(field, Field::One | Field::OneIs) {
+        // What it has it keeps, whatever its file says now.
+        let had = if now.get(Field::On) == 0 { own(now) } else { now.get(Field::On) };
+        let keeps = is_there && now.get(Field::One) > 0 && held(now).plan != 0 && had != own(next);
+        next = next.with(Field::On, if keeps { had } else { 0 });
+    }
+    while on(next) != next.get(Field::On) {
+        next = next.with(Field::On, on(next));
+    }
+    next
 }
 
 /// The ways that one event can lead a subscription.
@@ -420,7 +475,7 @@ fn causes(field: Field) -> &'static [life::Cause] {
         Field::Paid => &[Due, Paid, Failed, Renewed],
         // The other one takes or leaves a place.
         Field::Two => &[Granted, Withdrawn, Suspended, Resumed, Renewed, Due],
-        Field::Made | Field::Ended => &[],
+        Field::Made | Field::Ended | Field::On => &[],
     }
 }
 

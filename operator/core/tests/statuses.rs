@@ -165,7 +165,7 @@ fn counts_are_of_what_is_there_and_told_when_they_change() {
         ];
         kinds.map(|(kind, name)| match case.status(kind, name).detail {
             Some(Detail::Environment { clients, endpoints }) => [clients, endpoints],
-            Some(Detail::ApiProduct { plans, subscriptions }) => [plans, subscriptions],
+            Some(Detail::ApiProduct { plans, subscriptions, affected: _ }) => [plans, subscriptions],
             Some(Detail::Plan { subscriptions, .. }) => [subscriptions, 0],
             Some(Detail::Team { members, applications }) => [members, applications],
             Some(Detail::Application { subscriptions, credentials }) => [subscriptions, credentials],

@@ -10,7 +10,7 @@ use portico_core::batch::{Author, Object, Spec};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::validate::{Violation, validate};
-use portico_crds::Decided;
+use portico_crds::{Decided, Phase};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -47,6 +47,10 @@ pub struct Met {
     pub fingerprint: Option<(i64, Box<str>)>,
     /// Of an Approval: who wrote in Git what it says now, as its status has it.
     pub decided: Option<Decided>,
+    /// Of an Approval: whether it had no effect, by what Git says or because that was not known, as its status has it.
+    pub is_void: bool,
+    /// Of a Subscription: the plan that it has a place on, as its status has it.
+    pub granted: Option<Name>,
 }
 
 /// The documents in a `ConfigMap`.
@@ -87,6 +91,19 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
         let decided = serde_json::from_value(status["decided"].clone()).ok();
         decided.filter(|decided: &Decided| is_current && decided.commit.is_some())
     });
+    let is_void = status.is_some_and(|status| {
+        let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
+        let by_git = decided.is_some() || ready.is_some_and(|ready| ready["reason"] == "Pending");
+        let is_current = kind == Kind::Approval && status["observedGeneration"].as_i64() == generation;
+        is_current && by_git && ready.is_some_and(|ready| ready["status"] == "False")
+    });
+    let granted = status.filter(|_| kind == Kind::Subscription).and_then(|status| {
+        let phase: Phase = serde_json::from_value(status["phase"].clone()).ok()?;
+        let plan = &status["granted"]["plan"];
+        let plan = Name::new(plan["namespace"].as_str()?, plan["name"].as_str()?);
+        (!matches!(phase, Phase::Pending | Phase::Rejected | Phase::Expired)).then_some(plan)
+    });
     let spec = data.get_mut("spec").map(Value::take).unwrap_or_default();
     let said = spec_of(kind, spec).map_err(|message| vec![unreadable(&key, &message)]).and_then(|spec| {
         let faults = validate(&spec);
@@ -96,7 +113,7 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
             Err(about(&key, faults))
         }
     });
-    Some(Met { key, uid, generation, said, observed, fingerprint, decided })
+    Some(Met { key, uid, generation, said, observed, fingerprint, decided, is_void, granted })
 }
 
 /// Who wrote it, as the API server saw.

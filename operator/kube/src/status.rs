@@ -5,6 +5,7 @@ use std::hash::{BuildHasher as _, Hash as _, Hasher};
 use foldhash::fast::FixedState;
 use jiff::Timestamp;
 use portico_core::batch::{Author, Signature};
+use portico_core::key::Name;
 use portico_core::status::{Condition, Detail, Status};
 use portico_crds::{Decided, Limit};
 use serde_json::{Map, Value, json};
@@ -24,13 +25,14 @@ pub struct Observed {
     since: Box<[Since]>,
 }
 
-/// A condition's place in [`TYPES`], whether it holds, and since when.
+/// A condition's place in [`TYPES`], whether it holds, a digest of why, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Since {
     place: u8,
     holds: bool,
     /// After 1970; there are enough until 2106.
     second: u32,
+    reason: u32,
 }
 
 impl Observed {
@@ -42,7 +44,9 @@ impl Observed {
             let place = TYPES.iter().position(|known| condition["type"] == *known)?;
             let since: Timestamp = condition["lastTransitionTime"].as_str()?.parse().ok()?;
             let holds = condition["status"] == "True";
-            Some(Since { place: u8::try_from(place).ok()?, holds, second: since.as_second().try_into().ok()? })
+            let reason = reason(condition["reason"].as_str().unwrap_or_default());
+            let second = since.as_second().try_into().ok()?;
+            Some(Since { place: u8::try_from(place).ok()?, holds, second, reason })
         });
         Observed { digest: digest(status), since: since.collect() }
     }
@@ -55,6 +59,12 @@ impl Observed {
     /// Whether it said that a condition holds; `None` if it said nothing of that.
     pub fn holds(&self, condition: &str) -> Option<bool> {
         self.since.iter().find(|known| TYPES[usize::from(known.place)] == condition).map(|known| known.holds)
+    }
+
+    /// Whether it gave this reason for a condition.
+    pub fn says(&self, condition: &str, why: &str) -> bool {
+        let known = self.since.iter().find(|known| TYPES[usize::from(known.place)] == condition);
+        known.is_some_and(|known| known.reason == reason(why))
     }
 
     fn since(&self, condition: &Condition) -> Option<Timestamp> {
@@ -116,14 +126,14 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
         Some(Detail::Plan { subscriptions, terms, affected, limits }) => {
             set("subscriptions", json!(subscriptions));
             set("terms", json!(terms));
-            let affected = affected.iter().map(|name| json!({ "namespace": name.namespace(), "name": name.name() }));
-            set("affected", affected.collect());
+            set("affected", references(affected));
             let fits = |limit: &&Limit| limit.operations.iter().all(|operation| operation.chars().count() <= OPERATION);
             set("limits", json!(limits.iter().filter(fits).take(LIMITS).collect::<Vec<_>>()));
         }
-        Some(Detail::ApiProduct { plans, subscriptions }) => {
+        Some(Detail::ApiProduct { plans, subscriptions, affected }) => {
             set("plans", json!(plans));
             set("subscriptions", json!(subscriptions));
+            set("affected", references(affected));
         }
         Some(Detail::Environment { clients, endpoints }) => {
             set("clients", json!(clients));
@@ -142,6 +152,11 @@ pub fn wanted(status: &Status, observed: &Observed, now: Timestamp) -> Value {
     Value::Object(fields)
 }
 
+/// Objects by their names.
+fn references(names: &[Name]) -> Value {
+    names.iter().map(|name| json!({ "namespace": name.namespace(), "name": name.name() })).collect()
+}
+
 /// Who wrote an answer, as a status says it.
 fn decided_as(author: &Author) -> Option<Decided> {
     match author {
@@ -155,6 +170,12 @@ fn decided_as(author: &Author) -> Option<Decided> {
         Author::User { name, groups: _ } => Some(Decided { by: name.to_string(), commit: None, signed_with: None }),
         Author::Unknown(_) => None,
     }
+}
+
+/// A digest of a reason.
+fn reason(text: &str) -> u32 {
+    // Half of it is enough.
+    (FixedState::default().hash_one(text) >> 32) as u32
 }
 
 /// To the second, as Kubernetes writes times.
@@ -224,6 +245,13 @@ mod tests {
         assert_eq!(second["conditions"][0]["lastTransitionTime"], "2026-01-01T00:00:00Z");
         let third = wanted(&ready(false, "not well"), &observed, later);
         assert_eq!(third["conditions"][0]["lastTransitionTime"], "2026-02-01T00:00:00Z");
+    }
+
+    #[test]
+    fn why_it_is_so_is_known() {
+        let observed = Observed::new(Some(&wanted(&ready(true, "well"), &Observed::default(), Timestamp::UNIX_EPOCH)));
+        assert!(observed.says("Ready", "Because"));
+        assert!(!observed.says("Ready", "ExpiresSoon") && !observed.says("Approved", "Because"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use portico_core::Core;
+use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_git::Reader;
 use portico_secrets::Made;
@@ -38,12 +39,24 @@ pub fn explain(core: &Core, reader: &Reader, key: &ObjectKey) -> anyhow::Result<
     let steps: Vec<Value> = steps
         .iter()
         .map(|step| {
-            let place = step.object.as_ref().and_then(|object| reader.place(object));
-            let place = place.map(|place| format!("{}:{}", place.file, place.line));
-            json!({ "passes": step.passes, "text": step.text, "object": step.object, "place": place })
+            let place = step.object.as_ref().and_then(|object| place(reader, object, &step.path));
+            let mut said = json!(step);
+            said["place"] = json!(place);
+            said
         })
         .collect();
     Ok(json!({ "object": key, "status": core.status(key), "steps": steps }))
+}
+
+/// The file and line where a field of an object stands, or the object where it does not.
+fn place(reader: &Reader, object: &ObjectKey, path: &str) -> Option<String> {
+    let mut field = Diagnostic::error("", object, path, "");
+    if !path.is_empty() && reader.resolve(&mut field).is_ok() {
+        let place = field.place?;
+        return Some(format!("{}:{}", place.file, place.line));
+    }
+    let place = reader.place(object)?;
+    Some(format!("{}:{}", place.file, place.line))
 }
 
 /// The keys of a credential, newest first. This is the one place where Portico prints them.

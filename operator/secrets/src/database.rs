@@ -66,7 +66,7 @@ pub enum StoreError {
 }
 
 /// The newest format of the file, kept in `PRAGMA user_version`.
-const FORMAT: i64 = 3;
+const FORMAT: i64 = 4;
 
 const TABLES: &str = "
 CREATE TABLE keys (
@@ -118,6 +118,9 @@ CREATE TABLE counts (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Since format 4: the plan that a subscription is on, as `namespace/name`.
+const ON: &str = "ALTER TABLE first_seen ADD COLUMN plan TEXT;";
+
 /// Opens the file and makes the tables that are missing.
 pub(crate) fn connect(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -140,9 +143,10 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.transaction().map_err(&failed)?;
     let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(&failed)?;
     let missing = match found {
-        0 => [TABLES, COUNTS].as_slice(),
-        1 => &[SECOND, COUNTS],
-        2 => &[COUNTS],
+        0 => [TABLES, COUNTS, ON].as_slice(),
+        1 => &[SECOND, COUNTS, ON],
+        2 => &[COUNTS, ON],
+        3 => &[ON],
         FORMAT => &[],
         _ => return Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT }),
     };

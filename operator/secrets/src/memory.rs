@@ -13,12 +13,18 @@ const ENDED: &str = "ended/";
 
 impl Store {
     /// Remembers in one transaction that the objects in `here` are there since `now` (those already known keep their
-    /// moment), and forgets those in `gone`, also that they were cancelled. An object in both is new.
+    /// moment), a subscription with the plan that it is on, and forgets those in `gone`, also that they were cancelled. An object
+    /// in both is new.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub fn record_seen(&mut self, here: &[ObjectKey], gone: &[ObjectKey], now: Timestamp) -> Result<(), StoreError> {
+    pub fn record_seen(
+        &mut self,
+        here: &[(ObjectKey, Option<Name>)],
+        gone: &[ObjectKey],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let failed = at(&self.path, "record since when objects are there");
         let transaction = self.connection.transaction().map_err(&failed)?;
         {
@@ -33,25 +39,48 @@ impl Store {
                 }
             }
             let mut keep = transaction
-                .prepare_cached("INSERT OR IGNORE INTO first_seen VALUES (?1, ?2, ?3, ?4)")
+                .prepare_cached("INSERT OR IGNORE INTO first_seen VALUES (?1, ?2, ?3, ?4, ?5)")
                 .map_err(&failed)?;
-            for ObjectKey { kind, name } in here {
-                keep.execute((kind.as_str(), name.namespace(), name.name(), now.as_microsecond())).map_err(&failed)?;
+            for (ObjectKey { kind, name }, plan) in here {
+                let plan = plan.as_ref().map(Name::to_string);
+                let row = (kind.as_str(), name.namespace(), name.name(), now.as_microsecond(), plan);
+                keep.execute(row).map_err(&failed)?;
             }
         }
         transaction.commit().map_err(&failed)
     }
 
-    /// Tells `each` object that is remembered, and since when it is there, in order of kind and name.
+    /// Remembers in one transaction the plans that subscriptions are on. They were seen before.
     ///
     /// # Errors
     ///
     /// See [`StoreError`].
-    pub fn first_seen(&self, mut each: impl FnMut(ObjectKey, Timestamp)) -> Result<(), StoreError> {
+    pub fn record_on(&mut self, on: &[(Name, Name)]) -> Result<(), StoreError> {
+        let failed = at(&self.path, "record which plans subscriptions are on");
+        let transaction = self.connection.transaction().map_err(&failed)?;
+        {
+            let mut keep = transaction
+                .prepare_cached("UPDATE first_seen SET plan = ?4 WHERE kind = ?1 AND namespace = ?2 AND name = ?3")
+                .map_err(&failed)?;
+            for (name, plan) in on {
+                let row = (Kind::Subscription.as_str(), name.namespace(), name.name(), plan.to_string());
+                keep.execute(row).map_err(&failed)?;
+            }
+        }
+        transaction.commit().map_err(&failed)
+    }
+
+    /// Tells `each` object that is remembered, since when it is there, and the plan that a subscription is on, in order of kind
+    /// and name.
+    ///
+    /// # Errors
+    ///
+    /// See [`StoreError`].
+    pub fn first_seen(&self, mut each: impl FnMut(ObjectKey, Timestamp, Option<Name>)) -> Result<(), StoreError> {
         let failed = at(&self.path, "read since when objects are there");
         let mut statement = self
             .connection
-            .prepare_cached("SELECT kind, namespace, name, at FROM first_seen ORDER BY kind, namespace, name")
+            .prepare_cached("SELECT kind, namespace, name, at, plan FROM first_seen ORDER BY kind, namespace, name")
             .map_err(&failed)?;
         let mut rows = statement.query([]).map_err(&failed)?;
         while let Some(row) = rows.next().map_err(&failed)? {
@@ -60,7 +89,10 @@ impl Store {
             let Ok(kind) = text(0).map_err(&failed)?.parse::<Kind>() else { continue };
             let (namespace, name) = (text(1).map_err(&failed)?, text(2).map_err(&failed)?);
             let at = row.get(3).map_err(&failed)?;
-            each(ObjectKey::new(kind, namespace, name), moment(at));
+            let plan = row.get_ref(4).and_then(|plan| plan.as_str_or_null().map_err(rusqlite::Error::from));
+            let plan = plan.map_err(&failed)?.and_then(|plan| plan.split_once('/'));
+            let plan = plan.map(|(namespace, name)| Name::new(namespace, name));
+            each(ObjectKey::new(kind, namespace, name), moment(at), plan);
         }
         Ok(())
     }

@@ -132,7 +132,7 @@ fn the_first_format_is_carried_over() {
     let made = store.ensure(&name("a"), &[2], at(5)).expect("made");
     drop(store);
     let database = Connection::open(dir.join("secrets.db")).expect("opens");
-    let before = "DROP TABLE counts; ALTER TABLE keys DROP COLUMN asked; ALTER TABLE keys DROP COLUMN expires_at; PRAGMA user_version = 1;";
+    let before = "DROP TABLE counts; ALTER TABLE first_seen DROP COLUMN plan; ALTER TABLE keys DROP COLUMN asked; ALTER TABLE keys DROP COLUMN expires_at; PRAGMA user_version = 1;";
     database.execute_batch(before).expect("as it was");
     drop(database);
     assert_eq!(held(&open(&dir)), made);
@@ -265,7 +265,9 @@ fn an_older_format_gets_what_it_lacks() {
     let (_folder, dir) = state();
     let key = open(&dir).ensure(&name("a"), &[1], at(7)).expect("made")[0].key.clone();
     Connection::open(dir.join("secrets.db"))
-        .and_then(|c| c.execute_batch("DROP TABLE counts; PRAGMA user_version = 2;"))
+        .and_then(|c| {
+            c.execute_batch("DROP TABLE counts; ALTER TABLE first_seen DROP COLUMN plan; PRAGMA user_version = 2;")
+        })
         .expect("as it was");
     let mut store = open(&dir);
     assert_eq!(held(&store)[0].key, key);
@@ -297,15 +299,18 @@ fn moments_and_values_are_remembered() {
     let (_folder, dir) = state();
     let mut store = open(&dir);
     let key = |name: &str| ObjectKey::new(Kind::Subscription, "team", name);
-    store.record_seen(&[key("a"), key("b")], &[], at(1)).expect("recorded");
-    store.record_seen(&[key("a"), key("c")], &[key("b")], at(2)).expect("recorded");
+    let on = |plan: &str| Some(Name::new("own", plan));
+    store.record_seen(&[(key("a"), on("p")), (key("b"), on("p"))], &[], at(1)).expect("recorded");
+    store.record_seen(&[(key("a"), on("q")), (key("c"), on("p"))], &[key("b")], at(2)).expect("recorded");
+    let moved = |name: &str| (Name::new("team", name), Name::new("own", "r"));
+    store.record_on(&[moved("c"), moved("nobody")]).expect("recorded");
     store.set_meta("commit", Some("abc")).expect("set");
     store.set_meta("gone", Some("x")).expect("set");
     store.set_meta("gone", None).expect("taken away");
     let store = open_again(store, &dir);
     let mut seen = Vec::new();
-    store.first_seen(|key, at| seen.push((key, at))).expect("read");
-    assert_eq!(seen, [(key("a"), at(1)), (key("c"), at(2))]);
+    store.first_seen(|key, at, plan| seen.push((key, at, plan))).expect("read");
+    assert_eq!(seen, [(key("a"), at(1), on("p")), (key("c"), at(2), on("r"))]);
     assert_eq!(store.meta("commit").expect("read").as_deref(), Some("abc"));
     assert_eq!(store.meta("gone").expect("read"), None);
 }

@@ -132,6 +132,25 @@ fn when_git_is_who_writes_its_author_counts() {
     apply(&tenancy, &sync(), &approval("other", "").replace("name: other,", "name: other, labels: { synced: again },"));
     tenancy.wait_condition("Portal", "platform", "main", "Ready", ("True", "Ready"));
 
+    // A Portal that goes takes nothing away, and gives nothing: what Git says against an Approval holds on.
+    let lure = approval("lure", "  by: olga@acme.example\n");
+    repo.write("apis/approvals/lure.yaml", tenancy.here(&lure));
+    repo.commit_as("mallory@acme.example", "in her name");
+    repo.push();
+    apply(&tenancy, &sync(), &lure);
+    tenancy.wait_condition("Approval", "apis", "lure", "Ready", ("False", "Invalid"));
+    tenancy.delete("apiVersion: portico.dev/v1alpha1\nkind: Portal\nmetadata: { name: main, namespace: platform }\n");
+    let why = tenancy.wait_condition("Approval", "apis", "lure", "Ready", ("False", "Pending"));
+    assert!(why.contains("no Portal names that any more"), "{why}");
+    tenancy.wait_condition("Approval", "apis", "web", "Ready", ("True", "Ready"));
+    assert!(operator.stop().success());
+    let operator = setup.ready();
+    operator.wait_leads();
+    apply(&tenancy, &sync(), &lure.replace("name: lure,", "name: lure, labels: { synced: again },"));
+    tenancy.wait_status(&key, 200);
+    tenancy.wait_condition("Approval", "apis", "lure", "Ready", ("False", "Pending"));
+    tenancy.wait_condition("Approval", "apis", "web", "Ready", ("True", "Ready"));
+
     // What somebody applies by hand is theirs, whatever Git says.
     let third = approval("web", "").replace("echo-small }", "echo-small }, stage: Sandbox");
     apply(&tenancy, &client("omar@acme.example", &["echo-others"]), &third);

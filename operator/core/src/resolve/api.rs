@@ -72,11 +72,10 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
         (covers && view.terms.stage != LifecycleStage::Retired).then_some(())?;
         Some(at_product(scene, &scene.world.plans.get(plan)?.spec, plan, name, operations))
     });
-    let guarded = spec
-        .scopes
-        .iter()
-        .filter(|scope| !scope.operations.is_empty())
-        .map(|scope| Guarded { scope: scope.name.clone(), operations: guarded(operations, &scope.operations) });
+    let guarded = spec.scopes.iter().filter(|scope| !scope.operations.is_empty()).map(|scope| Guarded {
+        scope: scope.name.clone(),
+        operations: guarded(scene, name, operations, &scope.operations),
+    });
     Some(Api {
         product: name.clone(),
         version: version.to_owned(),
@@ -109,9 +108,19 @@ fn described<'a>(scene: Scene<'a>, product: &Name, version: &str) -> Option<&'a 
 }
 
 /// What a scope guards. Where nobody knows which operations it names, it guards all: better closed than open.
-fn guarded(operations: Option<&Operations>, names: &[String]) -> Option<Vec<Operation>> {
-    let blind = operations.is_none() && names.iter().any(|name| openapi::written_out(name).is_none());
+fn guarded(
+    scene: Scene<'_>,
+    product: &Name,
+    operations: Option<&Operations>,
+    names: &[String],
+) -> Option<Vec<Operation>> {
+    let blind = names.iter().any(|name| is_lost(scene, product, operations, name));
     (!blind).then(|| found(operations, names))
+}
+
+/// Whether a name may be that of any operation here: no document tells, or none of the product has it.
+fn is_lost(scene: Scene<'_>, product: &Name, operations: Option<&Operations>, name: &str) -> bool {
+    openapi::written_out(name).is_none() && (operations.is_none() || !knows(scene, product, name))
 }
 
 /// What a plan allows at one of its products.
@@ -125,14 +134,16 @@ fn at_product(
     let reference = spec.products.iter().find(|reference| World::resolve_product(reference, plan) == *product);
     let only = reference.filter(|reference| !reference.operations.is_empty());
     let mut limits: Vec<Limit> = Vec::new();
-    // An operation that may be any here, since no document tells; unless it is known to be one of another product.
+    // An operation that may be any here; unless it is or may be one of another product that the limit is for too.
     let others =
         || spec.products.iter().map(|other| World::resolve_product(other, plan)).filter(|other| other != product);
-    let is_lost =
-        |name: &String| openapi::written_out(name).is_none() && !others().any(|other| knows(scene, &other, name));
+    let elsewhere = |limit: &LimitSpec, name: &str| {
+        limit.product.is_none() && others().any(|other| knows(scene, &other, name) || blind(scene, &other))
+    };
     let here = |limit: &&LimitSpec| limit.product.as_deref().is_none_or(|only| only == product.name());
-    let blind =
-        operations.is_none() && spec.limits.iter().filter(here).any(|limit| limit.operations.iter().any(is_lost));
+    let blind = spec.limits.iter().filter(here).any(|limit| {
+        limit.operations.iter().any(|name| is_lost(scene, product, operations, name) && !elsewhere(limit, name))
+    });
     for limit in spec.limits.iter().filter(here) {
         // What denies methods denies no more than those. Else the strictest is that all limits count every request.
         let denies = limit.requests == 0 && limit.operations.is_empty();
@@ -167,7 +178,7 @@ fn scope(limit: &LimitSpec, operations: Option<&Operations>) -> Option<Scope> {
 }
 
 /// Names what is counted, and in what period; not how many.
-fn id(limit: &LimitSpec) -> String {
+pub(crate) fn id(limit: &LimitSpec) -> String {
     let what = if !limit.operations.is_empty() {
         limit.operations.join("+")
     } else if limit.methods.is_empty() {
@@ -200,7 +211,7 @@ pub(super) fn knows(scene: Scene<'_>, product: &Name, operation: &str) -> bool {
 }
 
 /// Whether the operations of a version of the product are told by no document.
-pub(super) fn blind(scene: Scene<'_>, product: &Name) -> bool {
+fn blind(scene: Scene<'_>, product: &Name) -> bool {
     let Some(entry) = scene.world.products.get(product) else { return false };
     let versions = &entry.spec.versions;
     versions.is_empty() || versions.iter().any(|version| described(scene, product, &version.name).is_none())

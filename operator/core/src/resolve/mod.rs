@@ -18,7 +18,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use portico_crds::{Lifecycle, LifecycleStage};
 
-pub(crate) use api::apis;
+pub(crate) use api::{apis, id as limit_id};
 pub(crate) use application::{ApplicationView, application};
 pub(crate) use approval::{ApprovalView, approval};
 pub(crate) use credential::{CredentialView, Hold, Idle, credential};
@@ -26,7 +26,7 @@ pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
 pub(crate) use settle::{Places, places, settle};
-pub(crate) use subscription::{Candidate, SubscriptionView, candidate, ends_at};
+pub(crate) use subscription::{Candidate, SubscriptionView, candidate, ends_at, time_is_over};
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Name, ObjectKey};

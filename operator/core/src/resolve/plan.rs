@@ -278,8 +278,7 @@ fn limits(scene: Scene<'_>, name: &Name, key: &crate::key::ObjectKey, problems: 
         for (place, operation) in limit.operations.iter().enumerate() {
             if !products.is_empty() && !products.iter().any(|product| super::api::knows(scene, product, operation)) {
                 let path = path(&format!(".operations[{place}]"));
-                let blind = products.iter().any(|product| super::api::blind(scene, product));
-                let until = if blind { "this limit counts every request" } else { "this limit does not count it" };
+                let until = "every limit counts every request";
                 problems.push(super::api::unknown_operation(scene, key, path, &products[0], operation, until));
             }
         }

@@ -109,8 +109,7 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         for (place, operation) in scope.operations.iter().enumerate() {
             if !super::api::knows(scene, name, operation) {
                 let path = format!("spec.scopes[{index}].operations[{place}]");
-                let guards = if super::api::blind(scene, name) { "guards every request" } else { "does not guard it" };
-                let until = format!("scope `{}` {guards}", scope.name);
+                let until = format!("scope `{}` guards every request", scope.name);
                 problems.push(super::api::unknown_operation(scene, &key, path, name, operation, &until));
             }
         }

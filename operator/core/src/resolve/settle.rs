@@ -38,7 +38,7 @@ fn claims<'a>(scene: Scene<'a>, name: &'a Name) -> impl Iterator<Item = Claim<'a
             Claim { rank: (late, entry.meta.created, name), application, grant }
         };
         let old = candidate.old.iter().map(move |old| claim(false, &old.grant));
-        old.chain(candidate.alone.grant.iter().map(move |grant| claim(candidate.changed, grant)))
+        old.chain(candidate.alone.grant.iter().map(move |grant| claim(candidate.changed.is_some(), grant)))
     })
 }
 
@@ -152,18 +152,15 @@ pub(crate) fn settle(scene: Scene<'_>, name: &Name) -> Option<Arc<SubscriptionVi
             ("plan-is-full", message, "it is granted when a place is free; or ask the plan's owner for more places")
         }
     };
-    match old.as_deref().filter(|_| had) {
-        Some(Old { phase, stage, grant }) => {
-            let text = format!("{message}; Plan {} serves until there is a place", grant.plan.name);
-            (view.phase, view.stage, view.grant, view.waiting) =
-                (*phase, *stage, Some(grant.clone()), Some(text.into()));
-        }
-        None => {
-            (view.phase, view.grant, view.waiting) = (Phase::Pending, None, Some(message.clone().into()));
-        }
+    if let Some(Old { phase, stage, grant, on }) = old.as_deref().filter(|_| had) {
+        let text = format!("{message}; Plan {} serves until there is a place", grant.plan.name);
+        (view.phase, view.stage, view.grant, view.waiting) = (*phase, *stage, Some(grant.clone()), Some(text.into()));
+        view.on.clone_from(on);
+    } else {
+        (view.phase, view.grant, view.waiting, view.on) = (Phase::Pending, None, Some(message.clone().into()), None);
     }
     let key = name.clone().of(Kind::Subscription);
-    let field = if *changed { "spec.change.plan.name" } else { "spec.plan.name" };
+    let field = changed.unwrap_or("spec.plan.name");
     view.problems.push(Diagnostic::error(code, &key, field, message).help(help));
     Some(Arc::new(view))
 }

@@ -34,8 +34,8 @@ pub(crate) struct Candidate {
     /// Nearly always what it gets.
     pub(crate) alone: Arc<SubscriptionView>,
     pub(crate) wake: Option<Timestamp>,
-    /// Whether the grant is that of the plan it changes to.
-    pub(crate) changed: bool,
+    /// Where the grant is that of the plan it changes to: the field that asks for that.
+    pub(crate) changed: Option<&'static str>,
     /// Where it is: what serves if it gets no place on that plan.
     pub(crate) old: Option<Box<Old>>,
 }
@@ -46,6 +46,8 @@ pub(crate) struct Old {
     pub(crate) phase: Phase,
     pub(crate) stage: SubscriptionStage,
     pub(crate) grant: Grant,
+    /// See [`SubscriptionView::on`].
+    pub(crate) on: Option<Name>,
 }
 
 /// What holds for a subscription.
@@ -59,6 +61,8 @@ pub(crate) struct SubscriptionView {
     pub(crate) waiting: Option<Box<str>>,
     /// The owner's word against what is asked for.
     pub(crate) against: Option<Decision>,
+    /// The plan that it has a place on, where that is not the one that its file names as its own.
+    pub(crate) on: Option<Name>,
     pub(crate) problems: Vec<Diagnostic>,
 }
 
@@ -96,10 +100,14 @@ impl Candidate {
     }
 }
 
+/// Whether it is in use, or could be if its subscriber wanted.
+fn serves(phase: Phase) -> bool {
+    matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
+}
+
 /// Whether a place is kept for it: in use, at rest, or until it is paid.
 fn holds(phase: Phase) -> bool {
-    let serves = matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended);
-    serves || matches!(phase, Phase::PendingPayment | Phase::PaymentFailed)
+    serves(phase) || matches!(phase, Phase::PendingPayment | Phase::PaymentFailed)
 }
 
 pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
@@ -112,12 +120,13 @@ pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
         accepted: spec.accepted_terms.as_deref(),
         accepting: "spec.acceptedTerms",
     };
-    let mut case = Case { scene, name, key, spec, ask, created: entry.meta.created, problems: Vec::new() };
+    let created = entry.meta.created;
+    let mut case = Case { scene, name, key, spec, ask, comes: false, created, problems: Vec::new() };
     Some(case.decide())
 }
 
 /// When a subscription that is so old has been on a plan for as long as it may.
-fn time_is_over(plan: &PlanTerms, created: Option<Timestamp>) -> Option<Timestamp> {
+pub(crate) fn time_is_over(plan: &PlanTerms, created: Option<Timestamp>) -> Option<Timestamp> {
     plan.duration.zip(created).map(|(term, created)| term.after(created))
 }
 
@@ -132,6 +141,7 @@ pub(crate) fn ends_at(
 }
 
 /// What is asked for: the plan itself, or the change to another.
+#[derive(Clone)]
 struct Ask<'a> {
     plan: Name,
     /// Where that stands.
@@ -154,6 +164,8 @@ struct Case<'a> {
     key: ObjectKey,
     spec: &'a SubscriptionSpec,
     ask: Ask<'a>,
+    /// Whether it comes to the plan that is asked for from another one.
+    comes: bool,
     created: Option<Timestamp>,
     problems: Vec<Diagnostic>,
 }
@@ -187,27 +199,38 @@ impl<'a> Case<'a> {
         if consumer.refused {
             return self.pending(format!("Application {application} is refused; its own status says why").into());
         }
-        let mut base = self.request(&application, consumer);
-        let Some(change) = &self.spec.change else { return base };
-        let wanted = World::resolve(&change.plan, self.name);
-        let had = std::mem::replace(
-            &mut self.ask,
-            Ask {
-                plan: wanted,
-                field: "spec.change.plan.name",
-                accepted: change.accepted_terms.as_deref(),
-                accepting: "spec.change.acceptedTerms",
+        let own = self.ask.plan.clone();
+        let on = self.scene.world.on(self.name);
+        let change = self.spec.change.as_ref().map(|change| Ask {
+            plan: World::resolve(&change.plan, self.name),
+            field: "spec.change.plan.name",
+            accepted: change.accepted_terms.as_deref(),
+            accepting: "spec.change.acceptedTerms",
+        });
+        let is = |on: &Name, named: &Name| on == named || self.scene.is_copy(on, named, &application);
+        // What it has by a change that stands in its file it has by that.
+        let left = on.filter(|on| !is(on, &own) && change.as_ref().is_none_or(|change| !is(on, &change.plan)));
+        let left = left.and_then(|left| self.left(left, &application, consumer));
+        let (mut base, wish) = match left {
+            Some(left) => (left, change.unwrap_or_else(|| self.ask.clone())),
+            None => match (self.request(&application, consumer), change) {
+                (base, Some(change)) => (base, change),
+                (base, None) => return base,
             },
-        );
-        if self.ask.plan == had.plan || base.alone.phase == Phase::Cancelled {
+        };
+        let had = base.alone.on.as_ref().unwrap_or(&own).clone();
+        if wish.plan == had || base.alone.phase == Phase::Cancelled {
             return base;
         }
-        match self.change(&application, consumer, base.alone.phase, &had.plan) {
+        self.comes = on.is_none_or(|on| !(*on == wish.plan || self.scene.is_copy(on, &wish.plan, &application)));
+        self.ask = wish;
+        match self.change(&application, consumer, base.alone.phase, &had) {
             Ok(mut changed) => {
-                let SubscriptionView { phase, stage, grant, .. } = Arc::unwrap_or_clone(base.alone);
-                changed.old = grant.filter(|_| holds(phase)).map(|grant| Box::new(Old { phase, stage, grant }));
+                let SubscriptionView { phase, stage, grant, on, .. } = Arc::unwrap_or_clone(base.alone);
+                changed.old = grant.filter(|_| holds(phase)).map(|grant| Box::new(Old { phase, stage, grant, on }));
                 changed.wake = sooner(changed.wake, base.wake);
-                changed.changed = true;
+                changed.changed = Some(self.ask.field);
+                Arc::make_mut(&mut changed.alone).on = (self.ask.plan != own).then(|| self.ask.plan.clone());
                 changed
             }
             Err(Waits { text, against, wake }) => {
@@ -223,6 +246,21 @@ impl<'a> Case<'a> {
                 base
             }
         }
+    }
+
+    /// What it has of a plan that its file no longer names, if that is in use. Nobody need mend what it leaves, and nobody can
+    /// accept its terms any more.
+    fn left(&mut self, plan: &Name, application: &Name, consumer: &ApplicationView) -> Option<Candidate> {
+        let terms = self.scene.views.plans.get(plan).and_then(|view| view.terms.terms_version.as_deref());
+        let ask = Ask { plan: plan.clone(), accepted: terms, ..self.ask };
+        let asked = std::mem::replace(&mut self.ask, ask);
+        let mut base = self.request(application, consumer);
+        self.ask = asked;
+        let view = Arc::make_mut(&mut base.alone);
+        view.problems.clear();
+        view.on = Some(plan.clone());
+        let keeps = serves(view.phase) || view.phase == Phase::Cancelled;
+        keeps.then_some(base)
     }
 
     /// What comes of the plan itself.
@@ -257,7 +295,7 @@ impl<'a> Case<'a> {
         had: &Name,
     ) -> Result<Candidate, Waits> {
         let wanted = self.ask.plan.clone();
-        let serves = matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended);
+        let serves = serves(phase);
         let until = if serves { format!("; Plan {had} serves until then") } else { String::new() };
         let waits = |text: String| Waits { text: text.into(), against: None, wake: None };
         let Some(plan) = self.offered(&wanted, application, consumer.team.as_ref()) else {
@@ -309,8 +347,7 @@ impl<'a> Case<'a> {
             outcome = weigh(outcome, &against);
         }
         let changed = self.time(outcome);
-        let view = &changed.alone;
-        if view.grant.is_some() && matches!(view.phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended) {
+        if changed.alone.grant.is_some() && self::serves(changed.alone.phase) {
             return Ok(changed);
         }
         let SubscriptionView { waiting, against, problems, .. } = Arc::unwrap_or_clone(changed.alone);
@@ -548,8 +585,8 @@ impl<'a> Case<'a> {
             self.error("cancelled-for-good", "spec.cancelAt", message, help);
         }
         let problems = std::mem::take(&mut self.problems);
-        let alone = Arc::new(SubscriptionView { phase, stage, grant, waiting, against, problems });
-        Candidate { alone, wake, changed: false, old: None }
+        let alone = Arc::new(SubscriptionView { phase, stage, grant, waiting, against, on: None, problems });
+        Candidate { alone, wake, changed: None, old: None }
     }
 
     /// What has to be paid before there is access: the phase that this is, and a sentence.
@@ -586,10 +623,10 @@ impl<'a> Case<'a> {
 
     /// Why a plan that may be had is not had for now, in a sentence: what the subscriber has to do first.
     fn blocked(&mut self, plan: &PlanTerms) -> Option<Box<str>> {
-        let created = self.created;
+        let (created, comes, now) = (self.created, self.comes, self.scene.now);
         let new = |stage, since: Option<Timestamp>| {
-            let since = since.zip(created);
-            stage == LifecycleStage::Deprecated && since.is_some_and(|(since, created)| created > since)
+            let is_after = |since| if comes { since <= now } else { created.is_some_and(|created| created > since) };
+            stage == LifecycleStage::Deprecated && since.is_some_and(is_after)
         };
         if plan.stage == LifecycleStage::Retired {
             let message = format!("Plan {} is retired", plan.name);

@@ -67,7 +67,8 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ),
     ("Developer", "{mail: nobody}", &["spec.mail invalid-value"]),
     ("Application", "{title: ''}", &["spec.title invalid-value"]),
-    ("Application", "{title: a, authentication: ExternalClient}", &["spec.externalClientId missing-field"]),
+    ("Application", "{title: app, authentication: ExternalClient}", &["spec.externalClientId missing-field"]),
+    ("Application", "{title: ab}", &["spec.title invalid-value"]),
     (
         "Subscription",
         "{application: {name: a}, plan: {name: ''}, scopes: [{name: 'a b'}, {name: c}, {name: c}]}",
@@ -103,6 +104,11 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "{title: a, products: [{name: a}], credentials: {lifetime: 0d}}",
         &["spec.credentials.lifetime invalid-value"],
     ),
+    (
+        "Plan",
+        "{title: a, products: [{name: a}], contract: {text: Yours, callToAction: Talk, url: 'mailto:a@b'}, price: {currency: EUR}}",
+        &["spec.price only-with"],
+    ),
 ];
 
 #[test]
@@ -134,4 +140,4 @@ fn every_rule_of_the_definitions_is_here() {
     assert_eq!(count, KNOWN_RULES, "a rule came or went: look through `validate`");
 }
 
-const KNOWN_RULES: usize = 24;
+const KNOWN_RULES: usize = 25;

@@ -87,6 +87,8 @@ pub struct World {
     pub made: BTreeMap<(Name, i64), Fact>,
     /// What was told to be remembered of cancelled subscriptions that are still there.
     pub ended: BTreeMap<Name, Timestamp>,
+    /// The same of the plans that subscriptions are on.
+    pub on: BTreeMap<Name, Name>,
     pub now: Timestamp,
     /// What a front end would have written, that asks for a status only when it is told to.
     pub told: BTreeMap<ObjectKey, Status>,
@@ -94,7 +96,14 @@ pub struct World {
 
 impl World {
     pub fn new(now: Timestamp) -> Self {
-        World { core: Core::new(), made: BTreeMap::new(), ended: BTreeMap::new(), now, told: BTreeMap::new() }
+        World {
+            core: Core::new(),
+            made: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            on: BTreeMap::new(),
+            now,
+            told: BTreeMap::new(),
+        }
     }
 
     /// Applies changes and everything that follows from them; all deltas, in order.
@@ -107,8 +116,11 @@ impl World {
         let mut deltas = Vec::new();
         let (mut changes, mut facts) = (changes, facts);
         for change in &changes {
-            if let Change::Remove(key) = change {
+            if let Change::Remove(key) = change
+                && key.kind == Kind::Subscription
+            {
                 self.ended.remove(&key.name);
+                self.on.remove(&key.name);
             }
         }
         loop {
@@ -132,6 +144,7 @@ impl World {
     fn follow(&mut self, delta: &Delta) -> Vec<Fact> {
         let mut facts = Vec::new();
         self.ended.extend(delta.ended.iter().cloned());
+        self.on.extend(delta.on.iter().cloned());
         for wish in &delta.keys {
             let stored: Vec<i64> = self
                 .made
@@ -167,10 +180,12 @@ impl World {
 
     /// The same with facts.
     pub fn afresh_with(&self, objects: impl IntoIterator<Item = Object>, facts: Vec<Fact>) -> World {
-        let mut world = World { made: self.made.clone(), ended: self.ended.clone(), ..World::new(self.now) };
+        let (made, ended, on) = (self.made.clone(), self.ended.clone(), self.on.clone());
+        let mut world = World { made, ended, on, ..World::new(self.now) };
         let made = self.made.values().cloned();
         let ended = self.ended.iter().map(|(name, at)| Fact::Ended { subscription: name.clone(), at: *at });
-        let facts = made.chain(ended).chain(facts).collect();
+        let on = self.on.iter().map(|(name, plan)| Fact::On { subscription: name.clone(), plan: plan.clone() });
+        let facts = made.chain(ended).chain(on).chain(facts).collect();
         let changes = objects.into_iter().map(Change::Put).collect();
         let delta = world.core.apply(Batch { now: self.now, changes, facts });
         let facts = world.follow(&delta);
@@ -329,6 +344,10 @@ fn state(core: &Core, key: &ObjectKey) -> String {
             let until = previous_valid_until.map(|until| format!(", the old one until {until}")).unwrap_or_default();
             let end = expires_at.map(|end| format!(", ends {end}")).unwrap_or_default();
             let _ = writeln!(text, "    keys {generations:?}{until}{end}");
+        }
+        Some(Detail::ApiProduct { affected, plans: _, subscriptions: _ }) if !affected.is_empty() => {
+            let affected: Vec<_> = affected.iter().map(Name::to_string).collect();
+            let _ = writeln!(text, "    affected: {}", affected.join(", "));
         }
         Some(Detail::Plan { subscriptions, limits, affected, terms: _ }) => {
             if *subscriptions > 0 {

@@ -197,11 +197,25 @@ impl Authors {
         trouble.map(about).into_iter().collect()
     }
 
-    /// Who wrote what an object says: `seen` is whom the API server saw, `before` who was found to have written the same.
-    pub fn of(&self, object: &Object, seen: Option<&Arc<Author>>, before: Option<Arc<Author>>) -> Option<Arc<Author>> {
+    /// Who wrote what an object says: `seen` is whom the API server saw, `before` who was found to have written the same, and
+    /// `is_void` whether that was against it.
+    ///
+    /// A Portal that goes takes nothing away and gives nothing: what was found by it holds for as long as the object says the same.
+    pub fn of(
+        &self,
+        object: &Object,
+        seen: Option<&Arc<Author>>,
+        before: Option<Arc<Author>>,
+        is_void: bool,
+    ) -> Option<Arc<Author>> {
         let key = object.key();
-        if self.portals.is_empty() || !Authors::matters(key.kind) || (key.kind == Kind::Approval && seen.is_some()) {
+        if !Authors::matters(key.kind) || (key.kind == Kind::Approval && seen.is_some()) {
             return seen.cloned();
+        }
+        if self.portals.is_empty() {
+            let why = "it had no effect by what its repository says, and no Portal names that any more";
+            let void = is_void.then(|| Arc::new(Author::Unknown(why.into())));
+            return void.or(before).or_else(|| seen.cloned());
         }
         let wrote = |followed: &Followed| {
             followed.wrote.get(&key).filter(|wrote| wrote.spec == object.spec).map(|wrote| wrote.author.clone())

@@ -61,6 +61,8 @@ pub(super) struct Standing {
     author: Option<Arc<Author>>,
     /// Who wrote in Git what it says, as its status had it when it was met.
     remembered: Option<Arc<Author>>,
+    /// Whether it had no effect because of what Git says, as its status had it when it was met.
+    is_void: bool,
 }
 
 /// What the outside may know.
@@ -333,7 +335,7 @@ impl Engine {
     }
 
     fn met(&mut self, met: Met) {
-        let Met { key, uid, generation, said, observed, fingerprint, decided } = met;
+        let Met { key, uid, generation, said, observed, fingerprint, decided, is_void, granted } = met;
         let key = self.core.intern(&key.name).of(key.kind);
         let standing = self.objects.get(&key);
         if standing.is_none_or(|standing| standing.generation != generation) {
@@ -348,10 +350,14 @@ impl Engine {
         }
         let author = said.as_ref().ok().and_then(|object| object.author.as_ref()).map(|one| self.people.intern(one));
         let remembered = decided.and_then(remembered);
-        self.objects.insert(key.clone(), Standing { uid, generation, observed, author, remembered });
+        self.objects.insert(key.clone(), Standing { uid, generation, observed, author, remembered, is_void });
         self.check.push(key.clone());
         if let Some(fingerprint) = fingerprint.filter(|_| !self.missing.is_empty()) {
             self.fingerprints.insert(key.name.clone(), fingerprint);
+        }
+        if let Some(plan) = granted.filter(|_| !self.missing.is_empty()) {
+            // Its file may name another one since.
+            self.facts.push(Fact::On { subscription: key.name.clone(), plan });
         }
         match said {
             Ok(mut object) => {
@@ -377,7 +383,8 @@ impl Engine {
         // What was found before holds for as long as it says the same.
         let known = self.core.object(&key).filter(|known| known.spec == object.spec).and_then(|known| known.author);
         let known = known.filter(|author| matches!(**author, Author::Commit { .. }));
-        self.authors.of(object, standing.author.as_ref(), known.or_else(|| standing.remembered.clone()))
+        let before = known.or_else(|| standing.remembered.clone());
+        self.authors.of(object, standing.author.as_ref(), before, standing.is_void)
     }
 
     /// A repository has something to tell.
@@ -627,8 +634,9 @@ impl Engine {
             let batch = tracing::info_span!("batch", changes = changes.len(), facts = facts.len());
             let _entered = batch.enter();
             let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
-            // What was cancelled stays so without a memory of ours: the API server lets nobody take `cancelAt` back then.
-            let Delta { removals, puts, keys, ended: _, statuses, recomputed, wake } = delta;
+            // What was cancelled stays so without a memory of ours: the API server lets nobody take `cancelAt` back then. Which plan
+            // a Subscription is on stands in its status.
+            let Delta { removals, puts, keys, ended: _, on: _, statuses, recomputed, wake } = delta;
             self.wake = wake;
             self.metrics.batch(recomputed, puts.len(), removals.len());
             self.translate(removals, puts);

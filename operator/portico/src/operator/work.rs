@@ -22,9 +22,9 @@ use crate::up::chain;
 /// The reason of a credential that has to be rotated soon.
 const ENDS_SOON: &str = "ExpiresSoon";
 
-/// Whether those who look at an object should be told.
-fn is_news(ready: &Condition, before: Option<bool>) -> bool {
-    before != Some(ready.status) || ready.reason == ENDS_SOON
+/// Whether those who look at an object should be told: it became ready or is no longer, or it is about to end.
+fn is_news(ready: &Condition, before: &Observed) -> bool {
+    before.holds("Ready") != Some(ready.status) || (ready.reason == ENDS_SOON && !before.says("Ready", ENDS_SOON))
 }
 
 /// Something to write.
@@ -59,16 +59,16 @@ impl Engine {
         if standing.observed.is(&wanted) {
             return false;
         }
-        // Gateways that lost their replica come back within seconds. What they had confirmed is not doubted before.
+        // Gateways that lost their replica come back within seconds. What they had confirmed is not doubted before: that they
+        // let somebody in, or no longer.
         let waits = status.condition("Programmed").is_some_and(|one| !one.status && one.reason == "Pending");
         if let Some(until) = self.patience.filter(|until| *until > Instant::now() && waits)
-            && standing.observed.holds("Programmed") == Some(true)
+            && standing.observed.holds("Programmed").is_some()
         {
             self.outbox.want(Task::Status(key.clone()), until);
             return false;
         }
-        if let Some(ready) = status.condition("Ready").filter(|ready| is_news(ready, standing.observed.holds("Ready")))
-        {
+        if let Some(ready) = status.condition("Ready").filter(|ready| is_news(ready, &standing.observed)) {
             let is_bad = status.condition("Stalled").is_some() || ready.reason == ENDS_SOON;
             self.note(key, is_bad, ready.reason, &ready.message);
         }
@@ -313,5 +313,27 @@ impl Engine {
             self.outbox.want(Task::Secret(credential.clone()), Instant::now());
         }
         Outcome::Written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn that_a_key_ends_soon_is_told_once() {
+        let said = |status: &str, reason: &str| {
+            let since = "2026-01-01T00:00:00Z";
+            let ready = json!({ "type": "Ready", "status": status, "reason": reason, "lastTransitionTime": since });
+            Observed::new(Some(&json!({ "conditions": [ready] })))
+        };
+        let now = |status, reason| Condition { r#type: "Ready", status, reason, message: String::new() };
+        assert!(is_news(&now(true, ENDS_SOON), &said("True", "Ready")));
+        assert!(!is_news(&now(true, ENDS_SOON), &said("True", ENDS_SOON)), "for another reason it is written again");
+        assert!(is_news(&now(false, "Expired"), &said("True", ENDS_SOON)));
+        assert!(!is_news(&now(true, "Ready"), &said("True", ENDS_SOON)));
+        assert!(is_news(&now(true, "Ready"), &Observed::default()));
     }
 }

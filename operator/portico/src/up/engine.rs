@@ -12,7 +12,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use portico_core::Core;
 use portico_core::api_key::ApiKey;
-use portico_core::batch::{Batch, Change, Fact};
+use portico_core::batch::{Batch, Change, Fact, Spec};
 use portico_core::delta::{Delta, KeyWish};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
@@ -59,6 +59,8 @@ pub struct Engine {
     /// Credentials that wait for the key that they import.
     awaited: BTreeMap<Name, KeyWish>,
     retry_at: Option<Instant>,
+    /// Plans that subscriptions came to be on, to be written down.
+    moved: Vec<(Name, Name)>,
     /// Whether what is counted cannot be kept.
     forgets: bool,
     wake: Option<Timestamp>,
@@ -84,6 +86,7 @@ impl Engine {
             owed: BTreeMap::new(),
             awaited: BTreeMap::new(),
             retry_at: None,
+            moved: Vec::new(),
             forgets: false,
             wake: None,
             loose: Vec::new(),
@@ -136,9 +139,20 @@ impl Engine {
             if self.wake.is_some_and(|wake| wake <= Timestamp::now()) {
                 self.apply(Vec::new(), Vec::new(), None);
             }
+            self.note_moves();
             for question in questions {
                 question(&self);
             }
+        }
+    }
+
+    /// Writes down which plans subscriptions are on: what they have serves on after a restart too.
+    fn note_moves(&mut self) {
+        let moved = std::mem::take(&mut self.moved);
+        if !moved.is_empty()
+            && let Err(error) = self.store.record_on(&moved)
+        {
+            self.say.trouble(&format!("cannot write down which plans subscriptions are on: {}", chain(&error)));
         }
     }
 
@@ -186,8 +200,9 @@ impl Engine {
         self.commit = Some(commit);
         let Advance { commit: info, mut changes, diagnostics, files_read, objects } = advance;
         let moment = info.as_ref().map_or_else(Timestamp::now, |info| info.committed);
-        let facts = if first { self.remember()? } else { Vec::new() };
+        let mut facts = if first { self.remember()? } else { Vec::new() };
         let seen = self.date(&mut changes, moment, first)?;
+        facts.extend(seen.on.iter().cloned());
         self.loose = diagnostics;
 
         let announcement = Announcement::commit(info.as_ref(), started, files_read, objects);
@@ -218,7 +233,7 @@ impl Engine {
         let mut known = BTreeMap::new();
         if first {
             self.store
-                .first_seen(|key, at| _ = known.insert(key, at))
+                .first_seen(|key, at, plan| _ = known.insert(key, (at, plan)))
                 .context("cannot read since when objects are there")?;
         }
         let mut seen = Seen::default();
@@ -229,10 +244,21 @@ impl Engine {
                     if !first && self.core.has(&key) {
                         continue;
                     }
-                    object.created = Some(known.remove(&key).unwrap_or_else(|| {
-                        seen.new.push(key);
+                    let own = if let Spec::Subscription(spec) = &object.spec {
+                        let namespace = spec.plan.namespace.as_deref().unwrap_or(key.name.namespace());
+                        Some(Name::new(namespace, spec.plan.name.as_str()))
+                    } else {
+                        None
+                    };
+                    object.created = Some(if let Some((at, plan)) = known.remove(&key) {
+                        // Its file may have been edited while nobody looked.
+                        let plan = plan.filter(|plan| own.as_ref() != Some(plan));
+                        seen.on.extend(plan.map(|plan| Fact::On { subscription: key.name, plan }));
+                        at
+                    } else {
+                        seen.new.push((key, own));
                         moment
-                    }));
+                    });
                 }
                 Change::Remove(key) if competes(key.kind) => seen.gone.push(key.clone()),
                 _ => {}
@@ -296,7 +322,7 @@ impl Engine {
             } else {
                 self.say.unasked(&delta);
             }
-            let Delta { removals, puts, keys, ended, statuses, recomputed, wake } = delta;
+            let Delta { removals, puts, keys, ended, on, statuses, recomputed, wake } = delta;
             self.wake = wake;
             tracing::debug!(
                 removals = removals.len(),
@@ -313,6 +339,7 @@ impl Engine {
             {
                 self.say.trouble(&format!("cannot write down what was cancelled: {}", chain(&error)));
             }
+            self.moved.extend(on);
             facts = self.keys(keys);
             if facts.is_empty() {
                 break;
@@ -432,8 +459,11 @@ impl Engine {
 
 #[derive(Default)]
 struct Seen {
-    new: Vec<ObjectKey>,
+    /// A subscription with the plan that its file names.
+    new: Vec<(ObjectKey, Option<Name>)>,
     gone: Vec<ObjectKey>,
+    /// The plans that subscriptions were on, where their files name others now.
+    on: Vec<Fact>,
 }
 
 /// Kinds of which the older come first when there is not enough for all.
