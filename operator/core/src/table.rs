@@ -94,7 +94,7 @@ mod tests {
         for name in names.clone().into_iter().chain(names.clone()) {
             referrers.insert(1, name);
         }
-        assert_eq!(referrers.of(&1).map(|name| name.name()).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(referrers.of(&1).map(Name::name).collect::<Vec<_>>(), ["a", "b", "c"]);
         for name in &names {
             referrers.remove(&1, name);
         }
