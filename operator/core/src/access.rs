@@ -181,6 +181,10 @@ impl Core {
                 } else {
                     format!("it asks for {plan}, which is not there for namespace `{}`", name.namespace())
                 };
+                if let Some(problem) = self.refused(&plan).filter(|_| open) {
+                    let text = problem.message.clone();
+                    steps.push(Step { passes: true, text, object: Some(plan.clone()) });
+                }
                 steps.push(Step { passes: open, text, object: open.then_some(plan) });
                 if let Some(view) = self.views.subscriptions.get(name) {
                     if let Some(grant) = &view.grant {
