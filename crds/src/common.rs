@@ -110,12 +110,12 @@ pub enum LifecycleStage {
 /// What happens to live subscriptions when something they need is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// The deletion waits until there is no live subscription.
+    /// It stays in force for those who have it, takes nobody new, and goes when there is no live subscription any more.
     #[default]
     Refuse,
-    /// It is deleted. Subscriptions stay, lose their access and say why.
+    /// It is deleted. Subscriptions stay, lose their access and say why. Their keys work again if it comes back.
     Orphan,
-    /// It is deleted, and so are its subscriptions.
+    /// It is deleted, and so are its subscriptions. Their keys are destroyed.
     Cascade,
 }
 

@@ -142,8 +142,8 @@ pub struct PlanSpec {
     /// The one Application that this plan was made for. Nobody else sees it or may subscribe to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom_for: Option<NamespacedRef>,
-    /// What happens when it is deleted while there are live subscriptions. `Refuse` waits until there are none.
-    /// `Orphan` deletes it; subscriptions stay and lose their access. `Cascade` deletes them too.
+    /// What happens when it is deleted while there are live subscriptions. `Refuse` keeps it in force for those until there are
+    /// none. `Orphan` deletes it; subscriptions stay and lose their access. `Cascade` deletes them too.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
     /// From where requests may come.

@@ -110,8 +110,8 @@ pub struct ApiProductSpec {
     /// Namespaces whose applications may subscribe.
     #[serde(default)]
     pub consumers: Consumers,
-    /// What happens when it is deleted while there are live subscriptions. `Refuse` waits until there are none.
-    /// `Orphan` deletes it; subscriptions stay and lose their access. `Cascade` deletes them too.
+    /// What happens when it is deleted while there are live subscriptions. `Refuse` keeps it in force for those until there are
+    /// none. `Orphan` deletes it; subscriptions stay and lose their access. `Cascade` deletes them too.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

@@ -293,7 +293,9 @@ impl Life {
                         fingerprints.insert(found.metadata.uid.unwrap_or_default(), fingerprint.to_owned());
                     }
                     timeless(&mut status);
-                    objects.insert(format!("{kind:?} {name}"), status);
+                    let (finalizers, deleted) = (found.metadata.finalizers, found.metadata.deletion_timestamp);
+                    let held = finalizers.map(|all| json!({ "finalizers": all, "isDeleted": deleted.is_some() }));
+                    objects.insert(format!("{kind:?} {name}"), json!({ "status": status, "held": held }));
                 }
             }
         }

@@ -134,11 +134,30 @@ fn states() -> Vec<Step> {
             }),
         ),
         (
-            "the plan of everybody is gone",
+            "the plan of everybody is deleted, and held",
             Box::new(|state| {
                 state.remove(files::PLAN);
             }),
         ),
+        (
+            "the last that holds it ends",
+            Box::new(|state| {
+                let all = state.remove(files::BYSTANDER).expect("the file is there");
+                let documents: Vec<&str> = all.split("---\n").collect();
+                state.insert("teams/watch/probe/application.yaml", documents[0].to_owned());
+                state.insert("teams/watch/probe/credential.yaml", documents[2].to_owned());
+            }),
+        ),
+        (
+            "it is there again, and nobody is to hold it",
+            Box::new(|state| {
+                state.insert(files::PLAN, format!("{}  deletionPolicy: Orphan\n", files::plan()));
+                let documents = files::bystander();
+                let subscription = documents.split("---\n").nth(1).expect("it is there").to_owned();
+                state.insert("teams/watch/probe/subscription.yaml", subscription);
+            }),
+        ),
+        ("it is gone", Box::new(|state| _ = state.remove(files::PLAN))),
     ]
 }
 
@@ -280,7 +299,7 @@ fn both_front_ends_make_the_same_of_the_same() {
     let gateway = tenancy.gateway(setup.xds());
     tenancy.wait_status(&tenancy.key("watch", "probe"), 200);
 
-    let mut state: State = [files::PRODUCT, files::PLAN, files::SMALL_PLAN]
+    let mut state: State = [files::PRODUCT, files::PLAN, files::SMALL_PLAN, files::BYSTANDER]
         .into_iter()
         .map(|path| (path, embedded.scenario.repo.read(path)))
         .collect();
@@ -290,7 +309,9 @@ fn both_front_ends_make_the_same_of_the_same() {
         change(&mut state);
         for (path, text) in before.iter().filter(|(path, _)| !state.contains_key(*path)) {
             embedded.scenario.repo.remove(path);
-            tenancy.delete(text);
+            // What stands in another file now is not deleted.
+            let documents = text.split("---\n").filter(|one| !state.values().any(|text| text.contains(*one)));
+            documents.for_each(|document| tenancy.delete(document));
         }
         for (path, text) in state.iter().filter(|(path, text)| before.get(*path) != Some(text)) {
             embedded.scenario.repo.write(path, text);

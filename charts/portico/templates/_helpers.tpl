@@ -122,6 +122,14 @@ capabilities:
     - {{ . }}/status
     {{- end }}
   verbs: [patch, update]
+# The finalizer of what has to wait when it is deleted.{{ if .Values.admission.enabled }} An admission policy lets the operator write nothing else there.{{ end }}
+- apiGroups: [portico.dev]
+  resources: [apiproducts, plans]
+  verbs: [patch]
+# Subscriptions that go with their plan (deletionPolicy: Cascade).
+- apiGroups: [portico.dev]
+  resources: [subscriptions]
+  verbs: [delete]
 # Where owner references need it: the Secret of a key belongs to its Credential.
 - apiGroups: [portico.dev]
   resources: [credentials/finalizers]

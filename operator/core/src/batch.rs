@@ -1,5 +1,6 @@
 //! What goes in: changes of desired state, and facts that neighbours report.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
+use crate::world::World;
 
 /// What an object says, by kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +107,43 @@ impl Object {
     pub fn key(&self) -> ObjectKey {
         self.name.clone().of(self.spec.kind())
     }
+
+    /// What it refers to whose deletion has a policy: the plans of a Subscription, the products of a Plan.
+    pub fn relies_on(&self) -> Vec<ObjectKey> {
+        match &self.spec {
+            Spec::Subscription(spec) => asked(spec, &self.name).map(|plan| plan.of(Kind::Plan)).collect(),
+            Spec::Plan(spec) => covered(spec, &self.name).map(|product| product.of(Kind::ApiProduct)).collect(),
+            Spec::Portal(_)
+            | Spec::Environment(_)
+            | Spec::ApiProduct(_)
+            | Spec::Team(_)
+            | Spec::Developer(_)
+            | Spec::Application(_)
+            | Spec::Approval(_)
+            | Spec::Credential(_) => Vec::new(),
+        }
+    }
+}
+
+/// The plans that a subscription asks for: its own, and the one that it wants to change to.
+pub(crate) fn asked(spec: &SubscriptionSpec, name: &Name) -> impl Iterator<Item = Name> + use<> {
+    let plan = World::resolve(&spec.plan, name);
+    let change = spec.change.as_ref().map(|change| World::resolve(&change.plan, name));
+    [plan].into_iter().chain(change)
+}
+
+/// The products that a plan covers.
+pub(crate) fn covered(spec: &PlanSpec, name: &Name) -> impl Iterator<Item = Name> {
+    spec.products.iter().map(|product| World::resolve_product(product, name))
+}
+
+/// Who was there when something was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// It was deleted at this moment: who is younger came later.
+    At(Timestamp),
+    /// It is in no file any more, and these are from a later commit.
+    Before(BTreeSet<ObjectKey>),
 }
 
 /// An OpenAPI document that a product refers to. Front ends read it, from a file or a `ConfigMap`.
@@ -130,6 +169,16 @@ pub enum Change {
     Put(Object),
     /// The object is no longer there.
     Remove(ObjectKey),
+    /// A product or a plan was deleted. What comes of it says the `deletionPolicy` that it had last, and who holds it: see
+    /// [`crate::Core::guard`]. It counts as deleted until it is put again, or removed.
+    Delete {
+        /// Which one.
+        key: ObjectKey,
+        /// What it said last; `None` where that was told before.
+        said: Option<Object>,
+        /// Who came later.
+        deletion: Deletion,
+    },
     /// The OpenAPI document of a product's version.
     Document {
         /// The product.

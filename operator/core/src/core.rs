@@ -30,11 +30,13 @@ enum Stage {
     Candidate,
     Places,
     Subscription,
+    DeletedProduct,
+    DeletedPlan,
     Credential,
     Api,
 }
 
-const STAGES: [Stage; 10] = [
+const STAGES: [Stage; 12] = [
     Stage::Environment,
     Stage::Product,
     Stage::Plan,
@@ -43,6 +45,8 @@ const STAGES: [Stage; 10] = [
     Stage::Candidate,
     Stage::Places,
     Stage::Subscription,
+    Stage::DeletedProduct,
+    Stage::DeletedPlan,
     Stage::Credential,
     Stage::Api,
 ];
@@ -104,6 +108,8 @@ struct Pass {
     keys: Map<Name, (bool, KeyWish)>,
     /// Plans of which it was found out in this pass who has a place.
     placed: Set<Name>,
+    /// Plans of which it was told in this pass that others may hold them now.
+    told: Set<Name>,
     ended: Vec<(Name, Timestamp)>,
     /// Subscriptions that came to be on another plan, and that plan; `None` is the one that their files name.
     moved: Vec<(Name, Option<Name>)>,
@@ -198,6 +204,13 @@ impl Core {
                 self.mark_siblings(&key, pass);
                 if self.world.remove(&key) {
                     self.touch(&key, pass);
+                }
+            }
+            Change::Delete { key, said, deletion } => {
+                self.mark_siblings(&key, pass);
+                if self.world.delete(&key, said, deletion) {
+                    self.touch(&key, pass);
+                    self.mark_siblings(&key, pass);
                 }
             }
             Change::Document { product, version, document } => {
@@ -355,6 +368,7 @@ impl Core {
     fn touch(&self, key: &ObjectKey, pass: &mut Pass) {
         let ObjectKey { kind, name } = key;
         pass.statuses.insert(key.clone());
+        self.mark_deleted(key, pass);
         match kind {
             Kind::Environment => pass.mark(Stage::Environment, name),
             Kind::ApiProduct => self.mark_product(name, pass),
@@ -372,6 +386,70 @@ impl Core {
             Kind::Approval => pass.mark(Stage::Approval, name),
             Kind::Portal | Kind::Team | Kind::Developer => {}
         }
+    }
+
+    /// Marks what the deletion of a product or a plan leads to, and the answers to those who came too late, where it was deleted.
+    fn mark_deleted(&self, key: &ObjectKey, pass: &mut Pass) {
+        let (world, views) = (&self.world, &self.views);
+        let one = [key.name.clone()];
+        let plans: Vec<Name> = match key.kind {
+            Kind::Plan => {
+                let is_deleted = world.deleted_plans.contains_key(&key.name);
+                if is_deleted || views.deleted_plans.contains_key(&key.name) {
+                    pass.mark(Stage::DeletedPlan, &key.name);
+                    one.into()
+                } else {
+                    return;
+                }
+            }
+            Kind::ApiProduct => {
+                let is_deleted = world.deleted_products.contains_key(&key.name);
+                if is_deleted || views.deleted_products.contains_key(&key.name) {
+                    pass.mark(Stage::DeletedProduct, &key.name);
+                    pass.mark_all(Stage::Plan, world.plans_of.of(&key.name));
+                    pass.mark_all(Stage::DeletedPlan, world.plans_of.of(&key.name));
+                    world.plans_of.of(&key.name).cloned().collect()
+                } else {
+                    return;
+                }
+            }
+            _ => return,
+        };
+        for plan in plans {
+            // Whoever came too late holds nothing.
+            self.mark_held(&plan, pass);
+            self.tell_held(&plan, pass);
+            pass.mark_all(Stage::Candidate, world.subscriptions_to_plan.of(&plan));
+            for approval in world.approvals_of_plan.of(&plan) {
+                if let Some(entry) = world.approvals.get(approval) {
+                    pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, approval));
+                }
+            }
+        }
+    }
+
+    /// Marks what the deletion of a plan and its products leads to: who holds it may be different.
+    fn mark_held(&self, plan: &Name, pass: &mut Pass) {
+        let world = &self.world;
+        if world.deleted_plans.is_empty() && world.deleted_products.is_empty() {
+            return;
+        }
+        if world.deleted_plans.contains_key(plan) {
+            pass.mark(Stage::DeletedPlan, plan);
+        }
+        for product in world.covered(plan).filter(|product| world.deleted_products.contains_key(product)) {
+            pass.mark(Stage::DeletedProduct, &product);
+        }
+    }
+
+    /// Whether the deletion of a plan and its products would have to wait may be different.
+    fn tell_held(&self, plan: &Name, pass: &mut Pass) {
+        if pass.told.contains(plan) {
+            return;
+        }
+        pass.told.insert(plan.clone());
+        pass.statuses.extend(self.world.covered(plan).map(|product| product.of(Kind::ApiProduct)));
+        pass.statuses.insert(plan.clone().of(Kind::Plan));
     }
 
     /// Marks what a product decides, and what its operations do: where a plan's limit for one of them counts.
@@ -392,6 +470,7 @@ impl Core {
         let name = &key.name;
         match key.kind {
             Kind::Plan => {
+                self.mark_held(name, pass);
                 if let Some(entry) = world.plans.get(name) {
                     for product in &entry.spec.products {
                         let product = World::resolve_product(product, name);
@@ -418,6 +497,10 @@ impl Core {
                 }
             }
             Kind::Subscription => {
+                for plan in world.asked(name) {
+                    self.mark_held(&plan, pass);
+                    self.tell_held(&plan, pass);
+                }
                 if let Some(entry) = world.subscriptions.get(name) {
                     let application = World::resolve_local(&entry.spec.application, name);
                     self.mark_rivals(&application, pass);
@@ -542,6 +625,10 @@ impl Core {
                 let said = self.views.plans.get(name).map(|view| view.digest.clone());
                 if replace(&mut self.views.plans, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Plan));
+                    self.mark_held(name, pass);
+                    if self.views.deleted_plans.contains_key(name) || !self.world.deleted_products.is_empty() {
+                        pass.mark(Stage::DeletedPlan, name);
+                    }
                 }
                 if said != self.views.plans.get(name).map(|view| view.digest.clone()) {
                     for approval in self.world.approvals_of_plan.of(name) {
@@ -649,12 +736,37 @@ impl Core {
                 if view.is_some() && self.world.on(name) != on {
                     pass.moved.push((name.clone(), on.cloned()));
                 }
+                let granted = self.views.candidates.get(name).into_iter().flat_map(resolve::Candidate::plans);
+                for plan in self.world.asked(name).chain(granted.cloned()) {
+                    self.mark_held(&plan, pass);
+                }
                 if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
+                    for plan in self.world.asked(name) {
+                        self.tell_held(&plan, pass);
+                    }
                     pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(name));
                     if let Some(entry) = self.world.subscriptions.get(name) {
                         let application = World::resolve_local(&entry.spec.application, name);
                         pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(&application));
+                    }
+                }
+            }
+            Stage::DeletedProduct => {
+                let view = resolve::deleted_product(scene, name);
+                if replace(&mut self.views.deleted_products, name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::ApiProduct));
+                    pass.mark(Stage::Api, name);
+                    pass.mark_all(Stage::DeletedPlan, self.world.plans_of.of(name));
+                }
+            }
+            Stage::DeletedPlan => {
+                let view = resolve::deleted_plan(scene, name);
+                if replace(&mut self.views.deleted_plans, name, view) {
+                    pass.statuses.insert(name.clone().of(Kind::Plan));
+                    for product in self.world.covered(name) {
+                        pass.mark(Stage::Api, &product);
+                        pass.statuses.insert(product.of(Kind::ApiProduct));
                     }
                 }
             }
@@ -701,6 +813,8 @@ impl Core {
             return;
         }
         for plan in plans.iter().flatten() {
+            self.mark_held(plan, pass);
+            self.tell_held(plan, pass);
             let limited = self.views.plans.get(plan).is_some_and(|view| view.terms.max_subscriptions.is_some());
             if limited || self.views.places.contains_key(plan) {
                 pass.mark(Stage::Places, plan);
@@ -848,7 +962,7 @@ impl Core {
 
     /// Numbers what came out and compares it with what was there.
     fn finish(&mut self, pass: Pass) -> Delta {
-        let Pass { marked: _, mut statuses, outputs, keys, placed: _, mut ended, moved: _, on, recomputed } = pass;
+        let Pass { marked: _, mut statuses, outputs, keys, placed: _, told: _, mut ended, moved: _, on, recomputed } = pass;
         ended.sort();
         let mut keys: Vec<(bool, KeyWish)> = keys.into_values().collect();
         keys.sort_by(|(makes, one), (other, two)| (makes, &one.credential).cmp(&(other, &two.credential)));

@@ -14,7 +14,7 @@ use crate::world::World;
 
 /// Every rule by which somebody has no access, or a request is denied: what [`Step::rule`] can say. Those that are a mistake in
 /// a file have the code of its diagnostic.
-pub const RULES: [&str; 41] = [
+pub const RULES: [&str; 44] = [
     // Of a subscription: what it is for, and what it asks.
     "missing-reference",
     "duplicate-reference-id",
@@ -26,6 +26,9 @@ pub const RULES: [&str; 41] = [
     "terms-not-accepted",
     "duplicate-subscription",
     "plan-is-full",
+    "deleted-plan",
+    "deleted-product",
+    "deleted-with-plan",
     // Of the answer to it.
     "not-approved",
     "denied",
@@ -64,7 +67,7 @@ pub const RULES: [&str; 41] = [
 ];
 
 /// The mistakes because of which a subscription has no access.
-const BLOCKING: [&str; 8] = [
+const BLOCKING: [&str; 11] = [
     "missing-reference",
     "strategy-mismatch",
     "retired-plan",
@@ -73,6 +76,9 @@ const BLOCKING: [&str; 8] = [
     "terms-not-accepted",
     "duplicate-subscription",
     "plan-is-full",
+    "deleted-plan",
+    "deleted-product",
+    "deleted-with-plan",
 ];
 
 /// The mistakes because of which a grant does not count.
@@ -187,6 +193,9 @@ impl Core {
         } else {
             format!("it asks for {asked}, which is not there for namespace `{}`", name.namespace())
         };
+        if let Some(problem) = self.refused(&asked).filter(|_| open) {
+            steps.push(Step::new(true, problem.message.clone(), Some(asked.clone())));
+        }
         steps.push(Step::new(open, text, open.then_some(asked)));
 
         let Some(view) = self.views.subscriptions.get(name) else { return };

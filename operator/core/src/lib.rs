@@ -7,6 +7,7 @@ pub mod access;
 pub mod api_key;
 pub mod batch;
 mod core;
+pub mod deletion;
 pub mod delta;
 pub mod diagnostic;
 pub mod explain;

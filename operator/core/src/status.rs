@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{Decision, LifecycleStage, Limit, Phase, PlanSpec, PortalSpec, SubscriptionStage};
+use portico_crds::{Decision, DeletionPolicy, LifecycleStage, Limit, Phase, PlanSpec, PortalSpec, SubscriptionStage};
 use serde::Serialize;
 
 use crate::batch::{Author, Object, Spec};
@@ -12,7 +12,7 @@ use crate::delta::OutputKey;
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
-use crate::resolve::{self, Hold, Idle};
+use crate::resolve::{self, Fate, Hold, Idle};
 use crate::world::{Entry, Meta, World};
 
 /// A condition as Kubernetes knows them, without the times that a writer adds.
@@ -161,7 +161,7 @@ impl Core {
     /// What holds for an object; `None` if it was never heard of.
     pub fn status(&self, key: &ObjectKey) -> Option<Status> {
         let problems: Vec<&Diagnostic> = self.diagnostics_of(key).collect();
-        if !self.world.has(key) && problems.is_empty() {
+        if !self.has(key) && problems.is_empty() {
             return None;
         }
         let errors = || problems.iter().filter(|problem| problem.severity == Severity::Error);
@@ -179,7 +179,7 @@ impl Core {
         match unresolved {
             Some(problem) => condition("ResolvedRefs", false, "NotFound", &problem.to_string()),
             // What does not read refers to nothing that one could tell.
-            None if !self.world.has(key) => {}
+            None if !self.has(key) => {}
             None => condition("ResolvedRefs", true, "Resolved", "all it refers to is there"),
         }
         // What it waits for, and what it is instead of ready because its owner wants that: a word and a sentence.
@@ -249,7 +249,18 @@ impl Core {
             None => {}
         }
 
-        if let Some(problem) = errors().next() {
+        let held = self.deletion(key).and_then(|view| match view.fate {
+            Fate::Held(policy) => Some((policy, view.problems.first()?)),
+            Fate::Stands | Fate::Gone => None,
+        });
+        if let Some((policy, problem)) = held {
+            let (reason, others) = match policy {
+                DeletionPolicy::Cascade => ("DeletionCascades", "Reconciling"),
+                DeletionPolicy::Refuse | DeletionPolicy::Orphan => ("DeletionRefused", "Stalled"),
+            };
+            condition("Ready", false, reason, &problem.to_string());
+            condition(others, true, reason, &problem.to_string());
+        } else if let Some(problem) = errors().next() {
             condition("Ready", false, "Invalid", &problem.to_string());
             condition("Stalled", true, "Invalid", &problem.to_string());
         } else if let Some(Programmed::Refused(message)) = &programmed {
@@ -292,21 +303,22 @@ impl Core {
             Kind::Approval => self.views.approvals.get(name).map(|view| &view.problems),
             Kind::Portal | Kind::Team | Kind::Developer => None,
         };
-        self.world.findings.get(key).into_iter().chain(own).flatten()
+        let deletion = self.deletion(key).map(|view| &view.problems);
+        self.world.findings.get(key).into_iter().chain(own.filter(|_| self.has(key))).chain(deletion).flatten()
     }
 
     /// What is wrong with any object, ordered by object.
     pub fn diagnostics(&self) -> Vec<&Diagnostic> {
         let mut keys: Vec<ObjectKey> = self.objects().filter(|key| self.diagnostics_of(key).next().is_some()).collect();
-        keys.extend(self.world.findings.keys().filter(|key| !self.world.has(key)).cloned());
+        keys.extend(self.world.findings.keys().filter(|key| !self.has(key)).cloned());
         keys.sort();
         keys.dedup();
         keys.iter().flat_map(|key| self.diagnostics_of(key).collect::<Vec<_>>()).collect()
     }
 
-    /// Every object, in no particular order.
+    /// Every object, in no particular order. One that was deleted and is still held is among them.
     pub fn objects(&self) -> impl Iterator<Item = ObjectKey> {
-        self.world.keys()
+        self.world.keys().filter(|key| self.has(key))
     }
 
     /// What the Portals say.
@@ -332,9 +344,9 @@ impl Core {
         Some(Object { name: name.clone(), generation, created, author, spec })
     }
 
-    /// Whether an object is there.
+    /// Whether an object is there. One that was deleted is, for as long as it is held.
     pub fn has(&self, key: &ObjectKey) -> bool {
-        self.world.has(key)
+        self.world.has(key) && self.deletion(key).is_none_or(|view| view.fate != Fate::Gone)
     }
 
     /// When a credential ends, if that is soon.
@@ -383,8 +395,9 @@ impl Core {
             },
             Kind::ApiProduct => {
                 let holders = self.world.plans_of.of(name).filter_map(|plan| self.holders.get(plan));
-                let (plans, subscriptions) = (self.world.plans_of.count(name), holders.sum());
-                Detail::ApiProduct { plans, subscriptions, affected: self.affected_by_product(name) }
+                let plans = self.world.plans_of.of(name).filter(|plan| self.has(&(*plan).clone().of(Kind::Plan))).count();
+                let affected = self.affected_by_product(name);
+                Detail::ApiProduct { plans, subscriptions: holders.sum(), affected }
             }
             Kind::Environment => {
                 let state = self.gateways.get(name);

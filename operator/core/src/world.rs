@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_crds::{
-    ApiProductSpec, ApplicationSpec, ApprovalSpec, CredentialSpec, DeveloperSpec, EnvironmentSpec, LocalRef,
-    NamespacedRef, PlanProduct, PlanSpec, PortalSpec, SubscriptionSpec, TeamSpec,
+    ApiProductSpec, ApplicationSpec, ApprovalSpec, CredentialSpec, DeletionPolicy, DeveloperSpec, EnvironmentSpec,
+    LocalRef, NamespacedRef, PlanProduct, PlanSpec, PortalSpec, SubscriptionSpec, TeamSpec,
 };
 
-use crate::batch::{Author, Document, Object, Payment, Spec};
+use crate::batch::{Author, Deletion, Document, Object, Payment, Spec, asked, covered};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, Names, ObjectKey};
 use crate::openapi::Read;
@@ -61,6 +61,9 @@ pub(crate) struct World {
     pub(crate) approvals: Table<ApprovalSpec>,
     pub(crate) credentials: Table<CredentialSpec>,
 
+    /// Products and plans that were deleted and have not gone: their policy is not `Orphan`. Nearly always there are none.
+    pub(crate) deleted_products: Map<Name, Deletion>,
+    pub(crate) deleted_plans: Map<Name, Deletion>,
     /// What is wrong with the text of an object, as its front end sees it.
     pub(crate) findings: Map<ObjectKey, Vec<Diagnostic>>,
     /// Parsed OpenAPI documents that front ends found, or why there is none, by product and version.
@@ -96,8 +99,47 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Takes in an object, and answers whether it says anything new.
+    /// Takes in an object, and answers whether it says anything new. One that was deleted is there again.
     pub(crate) fn put(&mut self, object: Object) -> bool {
+        let restored = match object.spec {
+            Spec::ApiProduct(_) => self.deleted_products.remove(&object.name).is_some(),
+            Spec::Plan(_) => self.deleted_plans.remove(&object.name).is_some(),
+            _ => false,
+        };
+        self.say(object) || restored
+    }
+
+    /// Takes in that a product or a plan was deleted, and what it said last. Answers whether that is news.
+    pub(crate) fn delete(&mut self, key: &ObjectKey, said: Option<Object>, deletion: Deletion) -> bool {
+        let news = said.is_some_and(|object| self.say(object));
+        if !self.has(key) {
+            return news;
+        }
+        if self.policy(key) == Some(DeletionPolicy::Orphan) {
+            return self.remove(key) || news;
+        }
+        let deletions = match key.kind {
+            Kind::ApiProduct => &mut self.deleted_products,
+            Kind::Plan => &mut self.deleted_plans,
+            _ => return news,
+        };
+        let same = deletions.get(&key.name) == Some(&deletion);
+        if !same {
+            deletions.insert(key.name.clone(), deletion);
+        }
+        news || !same
+    }
+
+    /// What a product or a plan that is there wants to happen when it is deleted.
+    pub(crate) fn policy(&self, key: &ObjectKey) -> Option<DeletionPolicy> {
+        match key.kind {
+            Kind::ApiProduct => self.products.get(&key.name).map(|entry| entry.spec.deletion_policy),
+            Kind::Plan => self.plans.get(&key.name).map(|entry| entry.spec.deletion_policy),
+            _ => None,
+        }
+    }
+
+    fn say(&mut self, object: Object) -> bool {
         let Object { name, generation, created, author, spec } = object;
         let meta = Meta { created, generation, author };
         let name = self.names.intern(&name);
@@ -167,9 +209,13 @@ impl World {
             Kind::Environment => self.remove_from(|world| &mut world.environments, name),
             Kind::ApiProduct => {
                 self.inline.remove(name);
+                self.deleted_products.remove(name);
                 self.remove_from(|world| &mut world.products, name)
             }
-            Kind::Plan => self.remove_from(|world| &mut world.plans, name),
+            Kind::Plan => {
+                self.deleted_plans.remove(name);
+                self.remove_from(|world| &mut world.plans, name)
+            }
             Kind::Team => self.remove_from(|world| &mut world.teams, name),
             Kind::Developer => self.remove_from(|world| &mut world.developers, name),
             Kind::Application => self.remove_from(|world| &mut world.applications, name),
@@ -226,10 +272,12 @@ impl World {
 
     /// The plans that a subscription's file names.
     fn named(&self, subscription: &Name) -> impl Iterator<Item = Name> + use<> {
-        let spec = self.subscriptions.get(subscription).map(|entry| &entry.spec);
-        let plan = spec.map(|spec| World::resolve(&spec.plan, subscription));
-        let change = spec.and_then(|spec| Some(World::resolve(&spec.change.as_ref()?.plan, subscription)));
-        plan.into_iter().chain(change)
+        self.subscriptions.get(subscription).map(|entry| asked(&entry.spec, subscription)).into_iter().flatten()
+    }
+
+    /// The products that a plan covers.
+    pub(crate) fn covered(&self, plan: &Name) -> impl Iterator<Item = Name> {
+        self.plans.get(plan).into_iter().flat_map(move |entry| covered(&entry.spec, plan))
     }
 
     /// The plan that a subscription is on, where its file names another one as its own.

@@ -6,6 +6,9 @@
 //! A step may begin with `# now: <time>`; stories begin on 2026-01-01. An object with the annotation `broken` is one whose
 //! file does not read, with what its front end says of that. The annotation `document` of a product is the OpenAPI
 //! document of its version `v1` as a front end found it, and `last` what that was when it last read well.
+//!
+//! A product or a plan that a step leaves out was deleted, as in a repository: who is in no step before that one came later.
+//! The annotation `deleted` of one that is there is since when, as in a cluster; left out after that, it is gone.
 //! The annotations `author`, `user` and `unknown` say who wrote it.
 //!
 //! All stories together show each rule by which somebody has no access, and `explain` names it and the object to change.
@@ -17,8 +20,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Batch, Change, Document, Fact, Object, Payment};
+use portico_core::batch::{Batch, Change, Deletion, Document, Fact, Object, Payment};
 use portico_core::delta::OutputKey;
 use portico_core::diagnostic::Diagnostic;
 use portico_core::explain::RULES;
@@ -118,11 +122,15 @@ fn story(folder: &Path, rules: &mut BTreeSet<&'static str>) -> String {
             world.now = now.trim().parse().expect("a time");
         }
         let after = state(&[&base, &text], &before);
-        let removed =
-            before.objects.keys().filter(|key| !after.objects.contains_key(*key)).cloned().map(Change::Remove);
+        let before_that = before.objects.keys().chain(before.leaving.keys());
+        let removed = before_that.filter(|key| !after.speaks_of(key)).cloned().map(Change::Remove);
         let changed = after.objects.values().filter(|object| before.objects.get(&object.key()) != Some(object));
         let mended = before.broken.keys().map(|key| Change::Findings(key.clone(), Vec::new()));
-        let changes = removed.chain(changed.cloned().map(Change::Put)).chain(mended).chain(after.findings());
+        let changes = removed
+            .chain(changed.cloned().map(Change::Put))
+            .chain(after.deletions())
+            .chain(mended)
+            .chain(after.findings());
         let forgotten = before.documents.keys().filter(|product| !after.documents.contains_key(*product));
         let forgotten = forgotten.map(|product| found(product, None));
         let changes = changes.chain(forgotten).chain(after.documents());
@@ -132,7 +140,8 @@ fn story(folder: &Path, rules: &mut BTreeSet<&'static str>) -> String {
         if step > 0 {
             let _ = write!(told, "=== step {step}, {}\n{text}", world.now);
         }
-        let mut afresh = world.afresh(after.objects.values().cloned());
+        let put = after.objects.values().cloned().map(Change::Put);
+        let mut afresh = world.afresh_told(put.chain(after.deletions()).collect(), Vec::new());
         afresh.apply(after.findings().chain(after.documents()).collect());
         assert_eq!(support::dump(&world.core), support::dump(&afresh.core), "step {step} of {}", folder.display());
         before = after;
@@ -146,6 +155,10 @@ struct State {
     objects: BTreeMap<ObjectKey, Object>,
     broken: BTreeMap<ObjectKey, String>,
     documents: BTreeMap<Name, Document>,
+    /// What was deleted, and what there was then.
+    deleted: BTreeMap<ObjectKey, (Object, BTreeSet<ObjectKey>)>,
+    /// What is deleted in a cluster, and since when.
+    leaving: BTreeMap<ObjectKey, (Object, Timestamp)>,
 }
 
 fn found(product: &Name, document: Option<Document>) -> Change {
@@ -153,6 +166,24 @@ fn found(product: &Name, document: Option<Document>) -> Change {
 }
 
 impl State {
+    fn speaks_of(&self, key: &ObjectKey) -> bool {
+        self.objects.contains_key(key) || self.deleted.contains_key(key) || self.leaving.contains_key(key)
+    }
+
+    fn deletions(&self) -> impl Iterator<Item = Change> {
+        let deleted = self.deleted.iter().map(|(key, (object, known))| {
+            let referring = self.objects.values().filter(|other| other.relies_on().contains(key));
+            let later = referring.map(Object::key).filter(|other| !known.contains(other)).collect();
+            Change::Delete { key: key.clone(), said: Some(object.clone()), deletion: Deletion::Before(later) }
+        });
+        let leaving = self.leaving.iter().map(|(key, (object, at))| Change::Delete {
+            key: key.clone(),
+            said: Some(object.clone()),
+            deletion: Deletion::At(*at),
+        });
+        deleted.chain(leaving)
+    }
+
     fn documents(&self) -> impl Iterator<Item = Change> {
         self.documents.iter().map(|(product, document)| found(product, Some(document.clone())))
     }
@@ -175,6 +206,10 @@ fn state(texts: &[&str], before: &State) -> State {
         if let Some(found) = text("document") {
             state.documents.insert(key.name.clone(), Document { text: Ok(found), last: text("last") });
         }
+        if let Some(at) = text("deleted").map(|at: std::sync::Arc<str>| at.parse().expect("a time")) {
+            state.leaving.insert(key, (object, at));
+            continue;
+        }
         match document["metadata"]["annotations"]["broken"].as_str() {
             None => _ = state.objects.insert(key, object),
             Some(message) => {
@@ -185,5 +220,11 @@ fn state(texts: &[&str], before: &State) -> State {
             }
         }
     }
+    let known: BTreeSet<ObjectKey> = before.objects.keys().cloned().collect();
+    let left = before.objects.iter().filter(|(key, _)| matches!(key.kind, Kind::ApiProduct | Kind::Plan));
+    let left = left.map(|(key, object)| (key.clone(), (object.clone(), known.clone())));
+    state.deleted.extend(before.deleted.clone().into_iter().chain(left));
+    let State { objects, leaving, broken: _, documents: _, deleted } = &mut state;
+    deleted.retain(|key, _| !objects.contains_key(key) && !leaving.contains_key(key));
     state
 }

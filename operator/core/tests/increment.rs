@@ -5,7 +5,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use portico_core::batch::{Batch, Change, Document, Fact, Object, Payment};
+use portico_core::batch::{Batch, Change, Deletion, Document, Fact, Object, Payment};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
 use proptest::prelude::*;
@@ -148,6 +148,7 @@ const SEED: &str = "
 enum Event {
     Put(String),
     Remove(prop::sample::Index),
+    Delete(prop::sample::Index, Deletion, bool),
     Document(&'static str, Option<&'static str>),
     Finding(prop::sample::Index, bool),
     Provider(bool),
@@ -155,10 +156,26 @@ enum Event {
     Wait(u16),
 }
 
+/// In a cluster at some moment, or in files before some others.
+fn deletion() -> impl Strategy<Value = Deletion> {
+    let later = |names: Vec<(&'static str, &'static str)>| {
+        let kind = |name| if name == "p" || name == "q" { Kind::Plan } else { Kind::Subscription };
+        Deletion::Before(names.into_iter().map(|(ns, name)| ObjectKey::new(kind(name), ns, name)).collect())
+    };
+    prop_oneof![
+        (0..10i64).prop_map(|age| Deletion::At(Timestamp::from_second(START - age * 60).expect("in range"))),
+        prop::collection::vec((namespace(), pick(&["s", "r", "o", "p", "q"])), 0..3).prop_map(later),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
-        12 => object().prop_map(Event::Put),
+        12 => (object(), pick(&["", "", "  deletionPolicy: Orphan\n", "  deletionPolicy: Cascade\n"])).prop_map(|(text, policy)| {
+            let has_policy = text.starts_with("kind: ApiProduct\n") || text.starts_with("kind: Plan\n");
+            Event::Put(if has_policy { text + policy } else { text })
+        }),
         3 => any::<prop::sample::Index>().prop_map(Event::Remove),
+        3 => (any::<prop::sample::Index>(), deletion(), any::<bool>()).prop_map(|(index, deletion, says)| Event::Delete(index, deletion, says)),
         1 => (namespace(), prop::option::of(pick(&["openapi: 3.1.0\npaths: {/x: {get: {operationId: get}}}", "hello"])))
             .prop_map(|(ns, text)| Event::Document(ns, text)),
         1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(index, there)| Event::Finding(index, there)),
@@ -181,6 +198,7 @@ proptest! {
     fn increment_is_rebuild(batches in prop::collection::vec(prop::collection::vec(event(), 1..5), 1..40)) {
         let mut world = support::World::new(Timestamp::from_second(START).expect("in range"));
         let mut objects: BTreeMap<ObjectKey, Object> = BTreeMap::new();
+        let mut deleted: BTreeMap<ObjectKey, Deletion> = BTreeMap::new();
         let mut documents = BTreeMap::new();
         let mut findings = BTreeMap::new();
         let (mut provider, mut payments) = (false, BTreeMap::new());
@@ -196,12 +214,25 @@ proptest! {
                         let mut object = support::objects(&text).remove(0);
                         // As in a cluster: an object keeps its age for as long as it is there.
                         object.created = objects.get(&object.key()).map_or(object.created, |old| old.created);
+                        deleted.remove(&object.key());
                         objects.insert(object.key(), object.clone());
                         changes.push(Change::Put(object));
+                    }
+                    Event::Delete(index, deletion, says) => {
+                        let concerned = |key: &&ObjectKey| matches!(key.kind, Kind::ApiProduct | Kind::Plan);
+                        let keys: Vec<ObjectKey> = objects.keys().filter(concerned).cloned().collect();
+                        if keys.is_empty() {
+                            continue;
+                        }
+                        let key = index.get(&keys).clone();
+                        let says = says.then(|| objects[&key].clone());
+                        deleted.insert(key.clone(), deletion.clone());
+                        changes.push(Change::Delete { key, said: says, deletion });
                     }
                     Event::Remove(index) if !objects.is_empty() => {
                         let key = objects.keys().nth(index.index(objects.len())).expect("there").clone();
                         objects.remove(&key);
+                        deleted.remove(&key);
                         changes.push(Change::Remove(key));
                     }
                     Event::Document(ns, text) => {
@@ -234,7 +265,13 @@ proptest! {
         }
         let mut facts = vec![Fact::PaymentProvider { set: provider }];
         facts.extend(payments.into_iter().map(|(subscription, state)| Fact::Payment { subscription, state }));
-        let mut afresh = world.afresh_with(objects.into_values(), facts);
+        let told = objects.iter().map(|(key, object)| match deleted.get(key) {
+            Some(deletion) => {
+                Change::Delete { key: key.clone(), said: Some(object.clone()), deletion: deletion.clone() }
+            }
+            None => Change::Put(object.clone()),
+        });
+        let mut afresh = world.afresh_told(told.collect(), facts);
         let documents = documents.into_iter().map(|(product, document)| Change::Document { product, version: "v1".into(), document });
         let findings = findings.into_iter().map(|(key, said)| Change::Findings(key, said));
         afresh.apply(documents.chain(findings).collect());
@@ -242,6 +279,11 @@ proptest! {
         prop_assert!(dump == expected, "it says (+), and should say (-):\n{}", support::difference(&expected, &dump));
         for key in world.core.objects() {
             prop_assert_eq!(world.told.get(&key).cloned(), world.core.status(&key), "a change of {} was not told", key);
+        }
+
+        for key in objects.keys() {
+            let now = (world.core.guard(key), world.core.is_taken(key));
+            prop_assert_eq!(world.guards.get(key), Some(&now), "what the deletion of {} waits for was not told", key);
         }
 
         let again = world.core.apply(Batch { now: world.now, changes: Vec::new(), facts: Vec::new() });

@@ -1,8 +1,8 @@
 //! A search through everything that can happen in a small world, in every order: the shipped core is run through all of it,
 //! and at each step an independent and simple statement of what is right is held against it.
 //!
-//! The world: two subscriptions of two teams, two plans of which one has one place and needs an approval, a gateway that hears
-//! late, a key store that answers late, a clock, and a crash at any time. A state is what files say, which keys there are and
+//! The world: two subscriptions of two teams, two plans of which one has one place and needs an approval and the other may be
+//! deleted, a gateway that hears late, a key store that answers late, a clock, and a crash at any time. A state is what files say, which keys there are and
 //! what time it is, for the newest batch and for those that the gateway has not confirmed yet. A core is made anew for each
 //! state, from nothing but that.
 
@@ -14,7 +14,7 @@ use std::sync::Mutex;
 
 use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Batch, Change, Fact, Object, Payment};
+use portico_core::batch::{Batch, Change, Deletion, Fact, Object, Payment};
 use portico_core::delta::{Delta, Output, OutputKey};
 use portico_core::key::{Kind, Name};
 use portico_core::life;
@@ -54,10 +54,12 @@ enum Field {
     /// Which plan the first subscription is on, where its file names another one as its own: none, `open`, `gold`. It follows from
     /// what happened to the others.
     On,
+    /// The plan `open` is there; or was deleted, when team one asked for it, or when it did not.
+    Open,
 }
 
 /// Each field's place in a state, and how many values it has.
-const FIELDS: [(Field, u32, u64); 11] = [
+const FIELDS: [(Field, u32, u64); 12] = [
     (Field::One, 0, 4),
     (Field::OneIs, 2, 3),
     (Field::OneAnswer, 4, 4),
@@ -69,6 +71,7 @@ const FIELDS: [(Field, u32, u64); 11] = [
     (Field::Ended, 16, 2),
     (Field::Paid, 18, 2),
     (Field::On, 20, 3),
+    (Field::Open, 22, 3),
 ];
 
 /// What is so at a moment.
@@ -142,8 +145,6 @@ fn two() -> Name {
 const ALWAYS: &str = "
 {kind: Environment, metadata: {namespace: own, name: e}, spec: {stage: Production, gateway: {envoy: {listeners: [{name: http, port: 80}]}}}}
 ---
-{kind: Plan, metadata: {namespace: own, name: open}, spec: {title: T, products: [{name: m}]}}
----
 {kind: Plan, metadata: {namespace: own, name: gold}, spec: {title: T, products: [{name: m}], approval: {mode: Manual}, maxSubscriptions: 1, price: {currency: EUR, amount: '1'}}}
 ---
 {kind: ApiProduct, metadata: {namespace: odd, name: n}, spec: {title: T, consumers: {from: All}, endpoints: [{environment: {namespace: own, name: e}, basePath: /n, upstream: {url: 'http://u'}}]}}
@@ -158,6 +159,9 @@ const ALWAYS: &str = "
 ---
 {kind: Credential, metadata: {namespace: two, name: c}, spec: {subscription: {name: s}, environment: {namespace: own, name: e}}}
 ";
+
+/// What may be deleted, in the default way.
+const OPEN_PLAN: &str = "{kind: Plan, metadata: {namespace: own, name: open}, spec: {title: T, products: [{name: m}]}}";
 
 /// Every object that a field's value puts there.
 fn text(field: Field, value: u64, other: u64) -> String {
@@ -203,6 +207,7 @@ fn text(field: Field, value: u64, other: u64) -> String {
 /// The objects that a moment has, read once.
 struct Files {
     always: Vec<Object>,
+    open: Object,
     parts: Vec<Option<Object>>,
 }
 
@@ -218,7 +223,7 @@ impl Files {
                 }
             }
         }
-        Files { always: support::objects(ALWAYS), parts }
+        Files { always: support::objects(ALWAYS), open: support::objects(OPEN_PLAN).remove(0), parts }
     }
 
     fn of(&self, field: Field, now: Now) -> Option<&Object> {
@@ -242,6 +247,18 @@ impl Files {
             if let Some(new) = new.filter(|_| old != new) {
                 changes.push(Change::Put(new.clone()));
             }
+        }
+        let open = after.get(Field::Open);
+        if before.is_none_or(|before| before.get(Field::Open) != open) {
+            let later = (open == 2).then(|| one().of(Kind::Subscription));
+            changes.push(match open {
+                0 => Change::Put(self.open.clone()),
+                _ => Change::Delete {
+                    key: self.open.key(),
+                    said: before.is_none().then(|| self.open.clone()),
+                    deletion: Deletion::Before(later.into_iter().collect()),
+                },
+            });
         }
         let made = |now: Now| now.get(Field::Made);
         let was = before.map_or(0, made);
@@ -276,9 +293,9 @@ impl Files {
 /// Who may pass on which plan: what is right, said again in as few words as can be.
 ///
 /// Consent stands; the subscription is there, neither suspended nor ended; `open` is for everybody that its owner does not turn
-/// down, `gold` for whom its owner grants it and, where there is a payment provider, who has paid; of two who may have `gold`
-/// the first has it, except that whoever changes to it comes last. Who has a plan in use and names another one has the first until
-/// the other may be had.
+/// down, and once it was deleted for whoever asked for it then; `gold` for whom its owner grants it and, where there is a payment
+/// provider, who has paid; of two who may have `gold` the first has it, except that whoever changes to it comes last. Who has a
+/// plan in use and names another one has the first until the other may be had.
 fn right(now: Now) -> BTreeSet<(Name, Name)> {
     let plans = ["", "open", "gold"].map(|plan| Name::new("own", plan));
     let mut passes = BTreeSet::new();
@@ -319,7 +336,11 @@ fn held(now: Now) -> Held {
         return Held::default();
     }
     let paid = now.get(Field::Paid) == 0;
-    let granted = |plan| if plan == GOLD { now.get(Field::OneAnswer) == 1 } else { now.get(Field::OneAnswer) != 2 };
+    let late = now.get(Field::Open) == 2;
+    let granted = |plan| match now.get(Field::OneAnswer) {
+        answer if plan == GOLD => answer == 1,
+        answer => answer != 2 && !late,
+    };
     let serves = |plan| granted(plan) && (plan == OPEN || paid);
     let (on, changes) = (now.get(Field::On), now.get(Field::One) == 3);
     let is_left = on != 0 && !(changes && on == GOLD) && serves(on);
@@ -412,9 +433,17 @@ fn events(state: &State, core: &Core) -> Vec<Event> {
     if state.moments().len() > BEHIND {
         return events;
     }
+    let is_deleted = now.get(Field::Open) > 0;
+    let is_quiet = now.get(Field::Two) == 0 && now.get(Field::TwoAnswer) == 0;
     for (field, _, values) in FIELDS {
         match field {
-            Field::Ended | Field::On => {}
+            // Team two has nothing to do with that plan, and who has another one than its file names has what it had: not all at
+            // once, so that it does not take all day.
+            Field::Open if is_quiet && (is_deleted || now.get(Field::On) == 0) => {
+                events.push(Event::Set(field, u64::from(!is_deleted)));
+            }
+            Field::Two | Field::TwoAnswer if is_deleted => {}
+            Field::Open | Field::Ended | Field::On => {}
             Field::Hours => {
                 let hours = now.get(field);
                 if hours < HOURS {
@@ -441,6 +470,8 @@ fn events(state: &State, core: &Core) -> Vec<Event> {
 
 /// What is so after an event.
 fn after(now: Now, field: Field, value: u64) -> Now {
+    let asks = matches!(now.get(Field::One), 1 | 3);
+    let value = if field == Field::Open && value > 0 && !asks { 2 } else { value };
     let next = now.with(field, value);
     let is_there = next.get(Field::One) > 0;
     let ends = next.get(Field::OneIs) == 2 && next.get(Field::Hours) > 0;
@@ -472,9 +503,12 @@ fn causes(field: Field) -> &'static [life::Cause] {
         Field::Consent => &[Granted, Withdrawn, Denied],
         // Where one ends, the other has its place.
         Field::Hours => &[Ended, Granted],
-        Field::Paid => &[Due, Paid, Failed, Renewed],
+        // One that waits to change, and has nothing meanwhile, is granted what it need not pay.
+        Field::Paid => &[Due, Paid, Failed, Renewed, Granted],
         // The other one takes or leaves a place.
         Field::Two => &[Granted, Withdrawn, Suspended, Resumed, Renewed, Due],
+        // It is restored. Its deletion does nothing to anybody.
+        Field::Open => &[Granted],
         Field::Made | Field::Ended | Field::On => &[],
     }
 }

@@ -9,11 +9,11 @@ use portico_core::key::Name;
 use portico_core::openapi::is_openapi;
 use portico_crds::{ApiProductSpec, ApiVersion};
 
-use crate::commit::CommitId;
+use crate::commit::{CommitId, Repository};
 use crate::history;
 use crate::source::{Files, SourceError};
 use crate::text::MAX_OPENAPI;
-use crate::tree::Entry;
+use crate::tree::{Entry, TreeError};
 
 /// Which file a version's document is, and what was found there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,6 +186,25 @@ fn look(
         changes.push(Change::Document { product: product.clone(), version: version.to_owned(), document });
     }
     Ok(reference)
+}
+
+/// The documents of a product that is gone, as they were at the newest commit that had it.
+pub(crate) fn last(
+    repository: &Repository,
+    commit: CommitId,
+    product: &Name,
+    spec: &ApiProductSpec,
+    file: &str,
+) -> Result<Vec<Change>, TreeError> {
+    let mut told = Vec::new();
+    for (version, target) in Said::new(product.clone(), spec, file).targets {
+        let Ok(path) = target else { continue };
+        if let Some((_, text)) = history::document(repository, commit, &path)? {
+            let document = Some(Document::new(Ok(text)));
+            told.push(Change::Document { product: product.clone(), version, document });
+        }
+    }
+    Ok(told)
 }
 
 type Found = (Result<Oid, String>, Option<Arc<str>>);

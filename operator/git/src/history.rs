@@ -47,7 +47,7 @@ enum Claimed {
 
 impl Past<'_> {
     /// The commit before, and the manifests that were different then.
-    fn back(&self, commit: CommitId) -> Result<Option<(CommitId, Vec<Differing>)>, TreeError> {
+    pub(crate) fn back(&self, commit: CommitId) -> Result<Option<(CommitId, Vec<Differing>)>, TreeError> {
         let Some(parent) = self.repository.parent(commit)? else { return Ok(None) };
         let (now, before) = (self.repository.tree(commit)?, self.repository.tree(parent)?);
         let mut differing = self.repository.differing(&now, &before)?;

@@ -6,6 +6,7 @@
 
 mod author;
 mod commit;
+mod deleted;
 mod documents;
 mod history;
 mod index;

@@ -1,15 +1,18 @@
 //! Following desired state from commit to commit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use portico_core::Core;
 use portico_core::batch::{Author, Change};
+use portico_core::deletion::Missing;
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::ObjectKey;
 
 use crate::author::{self, Spot};
 use crate::commit::{CommitId, CommitInfo, Repository, RepositoryError, info};
+use crate::deleted::{Deleted, Memory};
 use crate::documents::{Documents, Moment};
 use crate::history::Past;
 use crate::index::{FileState, Index, Keys, Known};
@@ -97,6 +100,29 @@ enum Origin {
     Folder(PathBuf),
 }
 
+/// The repository that a folder is a part of.
+#[derive(Debug)]
+struct Around {
+    repository: Repository,
+    head: CommitId,
+    /// Where the folder is, from the root: empty, or with a slash at its end.
+    prefix: String,
+}
+
+impl Around {
+    /// None where there is no repository or no commit: then there is no history to know.
+    fn find(folder: &Path) -> Option<Around> {
+        let git = git2::Repository::discover(folder).ok()?;
+        let root = git.workdir()?.canonicalize().ok()?;
+        let inside = folder.canonicalize().ok()?.strip_prefix(&root).ok()?.to_str()?.to_owned();
+        let prefix = if inside.is_empty() { inside } else { format!("{inside}/") };
+        let path = git.path().to_owned();
+        let repository = Repository { git, path };
+        let head = repository.head(None).ok()?;
+        Some(Around { repository, head, prefix })
+    }
+}
+
 /// Reads desired state, and of each further commit only what has changed.
 ///
 /// The same commit gives the same objects and the same diagnostics, whichever commits were read before it.
@@ -109,6 +135,10 @@ pub struct Reader {
     documents: Documents,
     /// Who wrote objects of which that matters.
     authors: Keys<Arc<Author>>,
+    /// Objects that are gone and that others refer to.
+    deleted: Memory,
+    /// Of a plain folder: the history that it is a part of.
+    around: Option<Around>,
     findings: BTreeMap<ObjectKey, Vec<Diagnostic>>,
     loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
 }
@@ -124,6 +154,13 @@ impl Reader {
         Reader::of(Origin::Folder(path.into()), options)
     }
 
+    /// A reader of a folder that also knows what was committed of it, where it is a part of a repository.
+    pub fn folder_with_history(path: impl Into<PathBuf>, options: Options) -> Reader {
+        let path = path.into();
+        let around = Around::find(&path);
+        Reader { around, ..Reader::folder(path, options) }
+    }
+
     fn of(origin: Origin, options: Options) -> Reader {
         Reader {
             origin,
@@ -132,6 +169,8 @@ impl Reader {
             index: Index::default(),
             documents: Documents::default(),
             authors: Keys::default(),
+            deleted: Memory::default(),
+            around: None,
             findings: BTreeMap::new(),
             loose: BTreeMap::new(),
         }
@@ -178,10 +217,19 @@ impl Reader {
             let mut staged = self.stage(&files, &differing, Some((repository, moment)))?;
             let authors = self.attribute(&files, repository, commit, known, &mut staged)?;
             staged.advance.commit = Some(said);
-            (staged, authors)
+            let is_ours = |path: &str| self.is_ours(path);
+            let is_there = |key: &ObjectKey| {
+                let known = staged.objects.get(key).or_else(|| self.index.objects.get(key));
+                known.is_some_and(|known| known.present)
+            };
+            let past = Past { repository, is_ours: &is_ours };
+            let renewed = past.renewed(commit, self.commit, &self.deleted, is_there)?;
+            (staged, authors, renewed)
         };
-        let (staged, authors) = staged;
-        let advance = self.take(staged);
+        let (staged, authors, renewed) = staged;
+        let mut advance = self.take(staged);
+        let before = renewed.take(&mut self.deleted);
+        advance.changes.splice(0..0, before);
         self.authors.extend(authors);
         self.commit = Some(commit);
         Ok(advance)
@@ -200,6 +248,53 @@ impl Reader {
         let differing = self.with_vanished(listing(path)?);
         let staged = self.stage(&Files::Folder(path), &differing, None)?;
         Ok(self.take(staged))
+    }
+
+    /// Adds to the changes of a commit what became of products and plans that are not there, and that others refer to: what
+    /// they said last, and who came after that.
+    ///
+    /// # Errors
+    ///
+    /// When history cannot be read. `changes` are then to be given again, with those of the next commit after them.
+    pub fn recall(&mut self, core: &Core, changes: &mut Vec<Change>) -> Result<(), ReadError> {
+        let mut asked = Missing::new();
+        loop {
+            let mut missing = core.missing(changes);
+            for (key, referrers) in &mut missing {
+                let known = asked.entry(key.clone()).or_default();
+                referrers.retain(|referrer| known.insert(referrer.clone()));
+            }
+            missing.retain(|_, referrers| !referrers.is_empty());
+            if missing.is_empty() {
+                return Ok(());
+            }
+            let mut memory = std::mem::take(&mut self.deleted);
+            let told = self.recalled(&missing, &mut memory);
+            self.deleted = memory;
+            // What is told of them may refer to others.
+            changes.extend(told?);
+        }
+    }
+
+    fn recalled(&self, missing: &Missing, memory: &mut Memory) -> Result<Vec<Change>, TreeError> {
+        let is_ours = |path: &str| self.is_ours(path);
+        match (&self.origin, self.commit, &self.around) {
+            (Origin::Repository(repository), Some(commit), _) => {
+                let file = |key: &ObjectKey| {
+                    let holder = self.index.objects.get(key)?.claims.holder()?;
+                    Some(holder.file.clone())
+                };
+                let past = Past { repository, is_ours: &is_ours };
+                past.recall(commit, missing, memory, BTreeMap::new(), Some(&file))
+            }
+            (Origin::Folder(_), _, Some(Around { repository, head, prefix })) => {
+                let is_inside = |path: &str| path.strip_prefix(prefix.as_str()).is_some_and(is_ours);
+                let past = Past { repository, is_ours: &is_inside };
+                let at_head = past.said_at(*head, &missing.keys().cloned().collect())?;
+                past.recall(*head, missing, memory, at_head, None)
+            }
+            (Origin::Repository(_), None, _) | (Origin::Folder(_), _, None) => Ok(Vec::new()),
+        }
     }
 
     /// Whether a path is a manifest that is to be read.
@@ -352,7 +447,14 @@ impl Reader {
     ///
     /// When the file cannot be read.
     pub fn resolve(&self, diagnostic: &mut Diagnostic) -> Result<(), ReadError> {
-        let Some(place) = diagnostic.object.as_ref().and_then(|key| self.place(key)) else { return Ok(()) };
+        let Some(place) = diagnostic.object.as_ref().and_then(|key| self.place(key)) else {
+            let deleted = diagnostic.object.as_ref().and_then(|key| self.deleted.get(key)?.as_ref());
+            if let (Some(Deleted { commit, file, .. }), Some(help)) = (deleted, &mut diagnostic.help) {
+                let commit: String = commit.to_string().chars().take(12).collect();
+                help.push_str(&format!(" (`git checkout {commit} -- {file}` restores it)"));
+            }
+            return Ok(());
+        };
         if diagnostic.place.is_some() {
             return Ok(());
         }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 use kube::api::DynamicObject;
-use kube::{Resource as _, ResourceExt as _};
 use portico_core::batch::{Author, Object, Spec};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
@@ -30,6 +31,9 @@ pub const DECIDED_BY: &str = "portico.dev/decided-by";
 /// The groups of that user, a line each.
 pub const DECIDED_BY_GROUPS: &str = "portico.dev/decided-by-groups";
 
+/// The finalizer of a product or a plan: its deletion waits for what its `deletionPolicy` says.
+pub const FINALIZER: &str = "portico.dev/deletion-policy";
+
 /// An object as it stands in the cluster.
 #[derive(Debug)]
 pub struct Met {
@@ -39,6 +43,10 @@ pub struct Met {
     pub uid: Uid,
     /// `metadata.generation`: another one whenever it says something else.
     pub generation: Option<i64>,
+    /// Whether it has [`FINALIZER`].
+    pub is_guarded: bool,
+    /// Since when it is deleted and waits for Portico.
+    pub deleted: Option<Timestamp>,
     /// What it says; where that cannot be read, why.
     pub said: Result<Object, Vec<Diagnostic>>,
     /// The status that it has.
@@ -64,20 +72,21 @@ pub struct Documents {
     pub texts: Vec<(String, String)>,
 }
 
-/// Reads an object of a kind. One that is being deleted is gone as far as access is concerned, and gives `None`.
+/// Reads an object of a kind. One that is being deleted and does not wait for Portico is gone as far as access is concerned,
+/// and gives `None`.
 pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
     let name = name_of(&found)?;
     let key = name.clone().of(kind);
-    if found.metadata.deletion_timestamp.is_some() {
+    let is_guarded = found.finalizers().iter().any(|one| one == FINALIZER);
+    let is_deleted = found.metadata.deletion_timestamp.is_some();
+    if is_deleted && !(is_guarded && matches!(kind, Kind::ApiProduct | Kind::Plan)) {
         return None;
     }
     let author = author(kind, &found);
     let uid = uid_of(&found).unwrap_or_default();
-    let created = found
-        .meta()
-        .creation_timestamp
-        .as_ref()
-        .and_then(|time| Timestamp::from_nanosecond(time.0.as_nanosecond()).ok());
+    let moment = |time: Option<&Time>| Timestamp::from_nanosecond(time?.0.as_nanosecond()).ok();
+    let created = moment(found.metadata.creation_timestamp.as_ref());
+    let deleted = moment(found.metadata.deletion_timestamp.as_ref());
     let generation = found.metadata.generation;
     let mut data = found.data;
     let observed = Observed::new(data.get("status"));
@@ -113,7 +122,7 @@ pub fn object(kind: Kind, found: DynamicObject) -> Option<Met> {
             Err(about(&key, faults))
         }
     });
-    Some(Met { key, uid, generation, said, observed, fingerprint, decided, is_void, granted })
+    Some(Met { key, uid, generation, is_guarded, deleted, said, observed, fingerprint, decided, is_void, granted })
 }
 
 /// Who wrote it, as the API server saw.

@@ -12,6 +12,7 @@ use kube::{Client, ResourceExt as _};
 use portico_core::key::{Name, ObjectKey};
 use serde_json::{Value, json};
 
+use crate::read::{FINALIZER, uid_of};
 use crate::secret::{self, Delivered};
 use crate::status::Observed;
 use crate::uid::Uid;
@@ -189,6 +190,48 @@ pub async fn delete_secret(client: &Client, name: &Name) -> Result<(), WriteErro
     match api.delete(name.name(), &parameters).await {
         Ok(_) => Ok(()),
         Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(WriteError::Api(error)),
+    }
+}
+
+/// Puts the finalizer on an object, or takes it off. An object that is gone, or another one of its name, is left alone.
+///
+/// The list is written with the version of the object that it was read from, so that no finalizer of others is lost.
+pub async fn guard(client: &Client, key: &ObjectKey, uid: Uid, wanted: bool) -> Result<(), WriteError> {
+    let resource = resource(key.kind);
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), key.name.namespace(), &resource);
+    let Some(found) = api.get_metadata_opt(key.name.name()).await.map_err(WriteError::Api)? else { return Ok(()) };
+    let mut finalizers = found.finalizers().to_vec();
+    let is_guarded = finalizers.iter().any(|one| one == FINALIZER);
+    // The API server takes no more finalizers once an object is being deleted.
+    let is_late = wanted && found.metadata.deletion_timestamp.is_some();
+    if uid_of(&found) != Some(uid) || is_guarded == wanted || is_late {
+        return Ok(());
+    }
+    if wanted {
+        finalizers.push(FINALIZER.to_owned());
+    } else {
+        finalizers.retain(|one| one != FINALIZER);
+    }
+    let version = found.metadata.resource_version;
+    let patch = json!({ "metadata": { "uid": uid.to_string(), "resourceVersion": version, "finalizers": finalizers } });
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch_metadata(key.name.name(), &parameters, &Patch::Merge(&patch)).await {
+        Ok(_) => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(WriteError::Api(error)),
+    }
+}
+
+/// Deletes an object, unless it is gone or another one has its name.
+pub async fn delete(client: &Client, key: &ObjectKey, uid: Uid) -> Result<(), WriteError> {
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), key.name.namespace(), &resource(key.kind));
+    let preconditions = Preconditions { uid: Some(uid.to_string()), resource_version: None };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(key.name.name(), &parameters).await {
+        Ok(_) => Ok(()),
+        // Another one of its name is a conflict, and stays.
+        Err(Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(WriteError::Api(error)),
     }
 }

@@ -25,10 +25,11 @@ impl Tree {
         if !folder.is_dir() {
             bail!("{} is not a folder", folder.display());
         }
-        let mut reader = Reader::folder(folder, Options::default());
-        let advance = reader.rescan().with_context(|| format!("cannot read {}", folder.display()))?;
+        let mut reader = Reader::folder_with_history(folder, Options::default());
+        let mut advance = reader.rescan().with_context(|| format!("cannot read {}", folder.display()))?;
         let now = Timestamp::now();
         let mut core = Core::new();
+        reader.recall(&core, &mut advance.changes).context("cannot read the history of the folder")?;
         let mut facts = Vec::new();
         let mut changes = advance.changes;
         loop {

@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use portico_tests::argocd::{Argo, Options, View};
 use portico_tests::cluster::{Cluster, unique};
+use portico_tests::files;
 use portico_tests::operator::Tenancy;
 use portico_tests::repo::Repo;
+use portico_tests::wait;
 use serde_json::json;
 
 use crate::{get, manifest, read, root, spec};
@@ -188,4 +190,49 @@ fn a_push_grants_a_key_at_envoy_and_a_revert_revokes_it() {
     repo.push();
     argo.refresh(&name);
     argo.wait(&name, "Synced", "Suspended");
+}
+
+#[test]
+fn a_plan_that_somebody_has_is_not_pruned_before_they_end_it() {
+    let argo = Argo::shared();
+    let tenancy = Tenancy::empty();
+    let setup = tenancy.operator("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let repo = Repo::with(&[
+        ("all.yaml", &tenancy.here(&tenancy.everything())),
+        ("own.yaml", &tenancy.here(&files::plan().replace("echo-basic", "echo-own"))),
+        ("grant.yaml", &tenancy.here(&tenancy.grant("echo-own"))),
+    ]);
+    let name = unique("pruning");
+    argo.application(&name, &repo.publish(), "default", &Options::default());
+    let key = tenancy.key("shop", "web-basic");
+    tenancy.wait_status(&key, 200);
+    argo.wait(&name, "Synced", "Healthy");
+
+    repo.remove("own.yaml");
+    repo.commit("the plan is to go");
+    repo.push();
+    argo.refresh(&name);
+    tenancy.wait_condition("Plan", "apis", "echo-own", "Ready", ("False", "DeletionRefused"));
+    // Of what is being deleted Argo CD says that, whatever its status says.
+    let view = argo.wait_for(&name, "the plan waits", |view| {
+        view.resource("Plan", "echo-own").is_some_and(|resource| resource.message == "Pending deletion")
+    });
+    assert_eq!(view.resource("Plan", "echo-own").map(|resource| resource.health.as_str()), Some("Progressing"));
+    wait::until("an Event that says who has it", || {
+        let told = |(reason, text): &(String, String)| {
+            reason == "DeletionRefused" && text.contains("1 subscription holds it") && text.contains("/web-basic")
+        };
+        tenancy.events("apis").iter().any(told).then_some(())
+    });
+    assert_eq!(tenancy.status(&key), 200);
+
+    repo.remove("grant.yaml");
+    repo.commit("nobody has it any more");
+    repo.push();
+    argo.refresh(&name);
+    tenancy.wait_status(&key, 401);
+    argo.wait_for(&name, "the plan is gone", |_| tenancy.object("Plan", "apis", "echo-own").is_none());
+    argo.wait(&name, "Synced", "Healthy");
 }

@@ -90,15 +90,16 @@ fn golden_case(kind: &str, types: &str, details: &[&str]) -> Case {
 }
 
 /// The table of docs/kubernetes.md: by whether it is ready and why, what Argo CD says of it, and what kstatus.
-const TABLE: [(bool, &[&str], &str, &str); 6] = [
+const TABLE: [(bool, &[&str], &str, &str); 7] = [
     (true, &["Ready", "ExpiresSoon", "Cancelled", "Expired"], "Healthy", "Current"),
     (true, &["Suspended", "Disabled"], "Suspended", "Current"),
     // It becomes ready by itself.
-    (false, &["Programming", "Issuing"], "Progressing", "InProgress"),
+    (false, &["Programming", "Issuing", "DeletionCascades"], "Progressing", "InProgress"),
     // Somebody else has to decide.
     (false, &["Pending", "PendingPayment"], "Suspended", "InProgress"),
     // Its owner has to mend something.
     (false, &["Invalid", "Refused", "Unsupported", "Expired"], "Degraded", "Failed"),
+    (false, &["DeletionRefused"], "Degraded", "Failed"),
     (false, &["Rejected", "ChangesRequested", "PaymentFailed"], "Degraded", "Failed"),
 ];
 

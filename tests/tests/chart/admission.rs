@@ -218,3 +218,38 @@ fn whoever_decides_is_stamped_and_nobody_else_can_be() {
     assert_eq!((decider(&synced), synced.annotations().get(DECIDED_BY_GROUPS)), ("", None));
     assert_eq!(decider(&apply(&otto(), "orders", &approval(&name, "")).expect("nothing changes")), "");
 }
+
+#[test]
+fn the_operator_writes_its_finalizer_and_nothing_else() {
+    const FINALIZER: &str = "portico.dev/deletion-policy";
+    let account = "system:serviceaccount:portico-system:portico";
+    let operator = client(account, &["system:serviceaccounts", "system:serviceaccounts:portico-system"]);
+    let name = unique("guarded");
+    let made = apply(
+        &olga(),
+        "orders",
+        &format!(
+            "{{apiVersion: portico.dev/v1alpha1, kind: Plan, metadata: {{name: {name}}}, spec: {{title: T, products: \
+             [{{name: orders}}]}}}}"
+        ),
+    )
+    .expect("she may");
+    let guarded = merge(&operator, &made, &json!({"metadata": {"finalizers": [FINALIZER]}})).expect("it may");
+    assert_eq!(guarded.finalizers(), [FINALIZER]);
+    for (change, why) in [
+        (json!({"spec": {"title": "Free for all"}}), "what people say"),
+        (json!({"spec": {"deletionPolicy": "Orphan"}}), "what people say"),
+        (json!({"metadata": {"labels": {"a": "b"}}}), "no metadata but its finalizer"),
+        (json!({"metadata": {"annotations": {"a": "b"}}}), "no metadata but its finalizer"),
+        (json!({"metadata": {"finalizers": [FINALIZER, "example.com/mine"]}}), "no finalizer but its own"),
+    ] {
+        let status = refusal(merge(&operator, &made, &change));
+        assert!(status.message.contains(why), "{change}: {}", status.message);
+        assert!(merge(&olga(), &made, &change).is_ok(), "{change}: others may");
+        let undone = json!({"spec": {"title": "T", "deletionPolicy": "Refuse"}, "metadata":
+            {"labels": null, "annotations": null, "finalizers": [FINALIZER]}});
+        merge(&olga(), &made, &undone).expect("she may");
+    }
+    let released = merge(&operator, &made, &json!({"metadata": {"finalizers": null}})).expect("it may");
+    assert!(released.finalizers().is_empty());
+}

@@ -67,7 +67,12 @@ fn the_operator_may_do_its_work_and_no_more() {
     for kind in &kinds {
         allowed.extend(["get", "list", "watch"].map(|verb| format!("{verb} {kind}.portico.dev *")));
         allowed.extend(["patch", "update"].map(|verb| format!("{verb} {kind}.portico.dev/status shop")));
-        denied.extend(["create", "update", "patch", "delete"].map(|verb| format!("{verb} {kind}.portico.dev shop")));
+        for verb in ["create", "update", "patch", "delete", "deletecollection"] {
+            let deletes = verb == "delete" && kind == "subscriptions";
+            let guards = verb == "patch" && ["apiproducts", "plans"].contains(&kind.as_str());
+            let list = if deletes || guards { &mut allowed } else { &mut denied };
+            list.push(format!("{verb} {kind}.portico.dev shop"));
+        }
     }
     for verb in ["get", "list", "watch", "create", "update", "delete"] {
         allowed.push(format!("{verb} secrets shop"));

@@ -2,7 +2,7 @@
 
 use portico_crds::{ApiProductSpec, Endpoint, Lifecycle, LifecycleStage, Limit as LimitSpec, LimitsSharedBy, PlanSpec};
 
-use super::{Scene, nearest, stage_at};
+use super::{Fate, Scene, nearest, stage_at};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::{Api, ApiPlan, Deprecated, Guarded, Limit, Operation, Scope};
 use crate::key::{Kind, Name, ObjectKey};
@@ -18,7 +18,8 @@ pub(crate) fn apis(scene: Scene<'_>, name: &Name) -> Vec<(Name, u32, Api)> {
     let (Some(entry), Some(view)) = (scene.world.products.get(name), scene.views.products.get(name)) else {
         return Vec::new();
     };
-    if matches!(view.terms.stage, LifecycleStage::Draft | LifecycleStage::Retired) {
+    let is_gone = scene.views.deleted_products.get(name).is_some_and(|view| view.fate == Fate::Gone);
+    if matches!(view.terms.stage, LifecycleStage::Draft | LifecycleStage::Retired) || is_gone || view.terms.cascades {
         return Vec::new();
     }
     let endpoints = (0..).zip(&entry.spec.endpoints);
@@ -69,7 +70,8 @@ fn api(scene: Scene<'_>, name: &Name, spec: &ApiProductSpec, endpoint: &Endpoint
     let plans = scene.world.plans_of.of(name).filter_map(|plan| {
         let view = scene.views.plans.get(plan)?;
         let covers = view.terms.products.iter().any(|product| product.name == *name);
-        (covers && view.terms.stage != LifecycleStage::Retired).then_some(())?;
+        let is_gone = scene.views.deleted_plans.get(plan).is_some_and(|view| view.fate == Fate::Gone);
+        (covers && view.terms.stage != LifecycleStage::Retired && !is_gone && !view.terms.cascades).then_some(())?;
         Some(at_product(scene, &scene.world.plans.get(plan)?.spec, plan, name, operations))
     });
     let guarded = spec.scopes.iter().filter(|scope| !scope.operations.is_empty()).map(|scope| Guarded {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use portico_crds::{CredentialSpec, Phase, Security, Span, Stage, SubscriptionStage};
 
 use super::plan::PlanTerms;
-use super::subscription::{Grant, SubscriptionView};
+use super::subscription::{Grant, Left, SubscriptionView};
 use super::{Scene, after, sooner};
 use crate::diagnostic::Diagnostic;
 use crate::gateway::{Client, GrantedScope};
@@ -104,6 +104,10 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
         view.problems.push(Diagnostic::error(code, key, path, message).help(help));
         view
     };
+    let left = |subscription: &Name| {
+        let view = scene.views.subscriptions.get(subscription);
+        view.is_some_and(|view| view.left != Left::Stays)
+    };
     let (application, subscriptions, siblings) = match (&spec.subscription, &spec.application) {
         (Some(reference), _) => {
             let subscription = World::resolve_local(reference, name);
@@ -117,12 +121,18 @@ fn subject(scene: Scene<'_>, name: &Name, key: &ObjectKey, spec: &CredentialSpec
                     "create it, or correct the name",
                 );
             };
+            if left(&subscription) {
+                let message = format!("Subscription {subscription} was deleted with its plan");
+                let help = "remove this too; where the plan comes back, a new key is made";
+                return failed(Hold::Gone, "missing-reference", "spec.subscription.name", message, help);
+            }
             let application = World::resolve_local(&entry.spec.application, &subscription);
             (application, vec![subscription.clone()], &world.credentials_of_subscription)
         }
         (None, Some(reference)) => {
             let application = World::resolve_local(reference, name);
-            let subscriptions = world.subscriptions_of_application.of(&application).cloned().collect();
+            let subscriptions = world.subscriptions_of_application.of(&application);
+            let subscriptions = subscriptions.filter(|subscription| !left(subscription)).cloned().collect();
             (application, subscriptions, &world.credentials_of_application)
         }
         (None, None) => {

@@ -7,6 +7,7 @@ mod api;
 mod application;
 mod approval;
 mod credential;
+mod deletion;
 mod environment;
 mod plan;
 mod product;
@@ -22,11 +23,12 @@ pub(crate) use api::{apis, id as limit_id};
 pub(crate) use application::{ApplicationView, application};
 pub(crate) use approval::{ApprovalView, approval};
 pub(crate) use credential::{CredentialView, Hold, Idle, credential};
+pub(crate) use deletion::{DeletionView, Fate, deleted_plan, deleted_product, holders};
 pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
 pub(crate) use settle::{Places, places, settle};
-pub(crate) use subscription::{Candidate, SubscriptionView, candidate, ends_at, time_is_over};
+pub(crate) use subscription::{Candidate, Left, SubscriptionView, candidate, ends_at, time_is_over};
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Name, ObjectKey};
@@ -44,6 +46,8 @@ pub(crate) struct Views {
     pub(crate) candidates: Map<Name, Candidate>,
     pub(crate) places: Map<Name, Places>,
     pub(crate) subscriptions: Map<Name, Arc<SubscriptionView>>,
+    pub(crate) deleted_products: Map<Name, DeletionView>,
+    pub(crate) deleted_plans: Map<Name, DeletionView>,
     pub(crate) credentials: Map<Name, CredentialView>,
 }
 

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{ApprovalMode, ChangeMode, LifecycleStage, PlanSpec, ScopeMode, Security, Span, Term};
+use portico_crds::{
+    ApprovalMode, ChangeMode, DeletionPolicy, LifecycleStage, PlanSpec, ScopeMode, Security, Span, Term,
+};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use super::deletion::came_later;
 use super::product::{ProductTerms, audience_teams};
 use super::{Scene, stage_at};
 use crate::diagnostic::Diagnostic;
@@ -40,6 +43,8 @@ pub(crate) struct PlanTerms {
     pub(crate) max_credentials: usize,
     pub(crate) overlap: Option<Span>,
     pub(crate) lifetime: Option<Span>,
+    /// It was deleted together with its subscriptions, or one of its products was.
+    pub(crate) cascades: bool,
     /// The plan alone: what most clients carry, held once.
     pub(crate) solo: Arc<[Name]>,
     /// The scopes that come without asking: what most subscriptions have, held once.
@@ -99,7 +104,8 @@ impl PlanTerms {
 }
 
 pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
-    let spec = &scene.world.plans.get(name)?.spec;
+    let entry = scene.world.plans.get(name)?;
+    let spec = &entry.spec;
     let key = name.clone().of(Kind::Plan);
     let (stage, wake) = stage_at(&spec.lifecycle, scene.now);
     let mut problems = Vec::new();
@@ -108,8 +114,10 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
 
     for (index, reference) in spec.products.iter().enumerate() {
         let product = World::resolve_product(reference, name);
+        let deletion = scene.world.deleted_products.get(&product);
+        let is_late = deletion.is_some_and(|deletion| came_later(deletion, &key, entry.meta.created));
         match scene.views.products.get(&product) {
-            Some(view) if view.terms.admits(name.namespace()) => {
+            Some(view) if view.terms.admits(name.namespace()) && !is_late => {
                 for (place, operation) in reference.operations.iter().enumerate() {
                     if !super::api::knows(scene, &product, operation) {
                         let path = format!("spec.products[{index}].operations[{place}]");
@@ -166,8 +174,11 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
         .collect();
     active.sort();
 
+    let is_deleted = scene.world.deleted_plans.contains_key(name);
+    let cascades = is_deleted && spec.deletion_policy == DeletionPolicy::Cascade;
     let terms = PlanTerms {
         name: name.clone(),
+        cascades: cascades || products.iter().any(|product| product.cascades),
         stage,
         deprecated_at: spec.lifecycle.deprecated_at.map(|at| *at),
         products,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use portico_crds::{Audience, Consumers, ConsumersFrom, LifecycleStage, NamespacedRef, ScopeMode};
+use portico_crds::{Audience, Consumers, ConsumersFrom, DeletionPolicy, LifecycleStage, NamespacedRef, ScopeMode};
 
 use super::{Scene, sooner, stage_at};
 use crate::diagnostic::Diagnostic;
@@ -23,6 +23,8 @@ pub(crate) struct ProductTerms {
     pub(crate) scopes: Vec<(Arc<str>, ScopeMode)>,
     /// Where it is served.
     pub(crate) environments: Vec<Name>,
+    /// It was deleted together with what is subscribed to it.
+    pub(crate) cascades: bool,
 }
 
 /// A product as plans and APIs see it.
@@ -127,6 +129,7 @@ pub(crate) fn product(scene: Scene<'_>, name: &Name) -> Option<ProductView> {
         teams: audience_teams(spec.visibility.audience, &spec.visibility.teams, name),
         scopes: spec.scopes.iter().map(|scope| (scope.name.as_str().into(), scope.mode)).collect(),
         environments: super::api::environments(scene, name, spec, stage),
+        cascades: scene.world.deleted_products.contains_key(name) && spec.deletion_policy == DeletionPolicy::Cascade,
     };
     Some(ProductView { terms: Arc::new(terms), problems, wake })
 }

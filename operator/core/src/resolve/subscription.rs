@@ -11,6 +11,7 @@ use portico_crds::{
 };
 
 use super::application::ApplicationView;
+use super::deletion::missed;
 use super::plan::PlanTerms;
 use super::{Scene, sooner};
 use crate::batch::Payment;
@@ -40,6 +41,17 @@ pub(crate) struct Candidate {
     pub(crate) old: Option<Box<Old>>,
 }
 
+/// Whether a subscription went with what was deleted. Its keys go too then, and it counts as not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Left {
+    #[default]
+    Stays,
+    /// It went with a plan that it was never to see: nobody tells it that there was one.
+    Unseen,
+    /// It went with its plan.
+    Taken,
+}
+
 /// What a subscription has on the plan that it wants to leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Old {
@@ -64,6 +76,7 @@ pub(crate) struct SubscriptionView {
     /// The plan that it has a place on, where that is not the one that its file names as its own.
     pub(crate) on: Option<Name>,
     pub(crate) problems: Vec<Diagnostic>,
+    pub(crate) left: Left,
 }
 
 impl SubscriptionView {
@@ -74,7 +87,7 @@ impl SubscriptionView {
 
     /// Over for good: its keys are destroyed.
     pub(crate) fn ended(&self) -> bool {
-        matches!(self.phase, Phase::Cancelled | Phase::Expired | Phase::Rejected)
+        is_over(self.phase)
     }
 
     /// The plan that it has a place on, in use or not.
@@ -105,6 +118,10 @@ fn serves(phase: Phase) -> bool {
     matches!(phase, Phase::Active | Phase::PendingCancellation | Phase::Suspended)
 }
 
+fn is_over(phase: Phase) -> bool {
+    matches!(phase, Phase::Cancelled | Phase::Expired | Phase::Rejected)
+}
+
 /// Whether a place is kept for it: in use, at rest, or until it is paid.
 fn holds(phase: Phase) -> bool {
     serves(phase) || matches!(phase, Phase::PendingPayment | Phase::PaymentFailed)
@@ -121,7 +138,7 @@ pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
         accepting: "spec.acceptedTerms",
     };
     let created = entry.meta.created;
-    let mut case = Case { scene, name, key, spec, ask, comes: false, created, problems: Vec::new() };
+    let mut case = Case { scene, name, key, spec, ask, comes: false, created, leaves: false, problems: Vec::new() };
     Some(case.decide())
 }
 
@@ -167,6 +184,8 @@ struct Case<'a> {
     /// Whether it comes to the plan that is asked for from another one.
     comes: bool,
     created: Option<Timestamp>,
+    /// Whether the plan that it asks for was deleted together with it.
+    leaves: bool,
     problems: Vec<Diagnostic>,
 }
 
@@ -197,7 +216,7 @@ impl<'a> Case<'a> {
             return self.pending("its application does not exist".into());
         };
         if consumer.refused {
-            return self.pending(format!("Application {application} is refused; its own status says why").into());
+            return self.own(&application, consumer);
         }
         let own = self.ask.plan.clone();
         let on = self.scene.world.on(self.name);
@@ -213,7 +232,7 @@ impl<'a> Case<'a> {
         let left = left.and_then(|left| self.left(left, &application, consumer));
         let (mut base, wish) = match left {
             Some(left) => (left, change.unwrap_or_else(|| self.ask.clone())),
-            None => match (self.request(&application, consumer), change) {
+            None => match (self.own(&application, consumer), change) {
                 (base, Some(change)) => (base, change),
                 (base, None) => return base,
             },
@@ -263,6 +282,21 @@ impl<'a> Case<'a> {
         keeps.then_some(base)
     }
 
+    /// What comes of the plan that its file names as its own.
+    fn own(&mut self, application: &Name, consumer: &ApplicationView) -> Candidate {
+        let terms = self.scene.views.plans.get(&self.ask.plan).map(|view| &view.terms);
+        self.leaves = terms.is_some_and(|plan| plan.cascades && missed(self.scene.world, self.name, plan).is_none());
+        let mut base = if consumer.refused {
+            self.pending(format!("Application {application} is refused; its own status says why").into())
+        } else {
+            self.request(application, consumer)
+        };
+        if std::mem::take(&mut self.leaves) {
+            self.leave(&mut base, consumer, application);
+        }
+        base
+    }
+
     /// What comes of the plan itself.
     fn request(&mut self, application: &Name, consumer: &ApplicationView) -> Candidate {
         let requested = self.ask.plan.clone();
@@ -284,6 +318,28 @@ impl<'a> Case<'a> {
             return self.pending("its plan needs another authentication strategy".into());
         }
         self.time(outcome)
+    }
+
+    /// Its plan was deleted, and it goes with it, unless it is over already.
+    fn leave(&mut self, base: &mut Candidate, consumer: &ApplicationView, application: &Name) {
+        if is_over(base.alone.phase) {
+            return;
+        }
+        let view = Arc::make_mut(&mut base.alone);
+        let plan = self.scene.views.plans.get(&self.ask.plan).map(|view| &view.terms);
+        let seen = plan.filter(|plan| plan.open_to(application, consumer.team.as_ref()));
+        (view.phase, view.grant, view.against, view.left) = (Phase::Pending, None, None, Left::Unseen);
+        let Some(plan) = seen else { return };
+        let product = plan.products.iter().find(|product| product.cascades);
+        let deleted = match product.filter(|_| !self.scene.world.deleted_plans.contains_key(&plan.name)) {
+            Some(product) => format!("ApiProduct {} of its plan", product.name),
+            None => format!("Plan {}", plan.name),
+        };
+        let message = format!("{deleted} was deleted, and this subscription and its keys with it");
+        let help = "remove it and its credentials; where the plan comes back, a new key is made";
+        self.error("deleted-with-plan", "spec.plan.name", message.clone(), help);
+        view.problems = std::mem::take(&mut self.problems);
+        (view.waiting, view.left) = (Some(message.into()), Left::Taken);
     }
 
     /// What comes of the wish to change to another plan: the grant there, or why what it has serves on.
@@ -359,7 +415,8 @@ impl<'a> Case<'a> {
     /// The plan, if it may be subscribed to from here. Whether it exists is nobody else's business.
     fn offered(&self, plan: &Name, application: &Name, team: Option<&Name>) -> Option<&'a Arc<PlanTerms>> {
         let terms = &self.scene.views.plans.get(plan)?.terms;
-        terms.open_to(application, team).then_some(terms)
+        let is_there = !terms.cascades || self.leaves && *plan == self.ask.plan;
+        (is_there && terms.open_to(application, team)).then_some(terms)
     }
 
     fn not_there(&mut self) {
@@ -585,7 +642,8 @@ impl<'a> Case<'a> {
             self.error("cancelled-for-good", "spec.cancelAt", message, help);
         }
         let problems = std::mem::take(&mut self.problems);
-        let alone = Arc::new(SubscriptionView { phase, stage, grant, waiting, against, on: None, problems });
+        let left = Left::Stays;
+        let alone = Arc::new(SubscriptionView { phase, stage, grant, waiting, against, on: None, problems, left });
         Candidate { alone, wake, changed: None, old: None }
     }
 
@@ -644,6 +702,12 @@ impl<'a> Case<'a> {
                 product.name, plan.name
             );
             self.error("deprecated-product", self.ask.field, message.clone(), "choose a plan without it");
+            return Some(message.into());
+        }
+        if let Some(deleted) = missed(self.scene.world, self.name, plan) {
+            let code = if deleted.kind == Kind::Plan { "deleted-plan" } else { "deleted-product" };
+            let message = format!("{deleted} is deleted and takes no new subscriptions");
+            self.error(code, self.ask.field, message.clone(), "choose another plan");
             return Some(message.into());
         }
         let version = plan.terms_version.as_deref()?;

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use portico_core::Core;
 use portico_core::batch::{Author, Batch, Change, Fact, Object, Signature, Spec};
+use portico_core::deletion::Guard;
 use portico_core::delta::{Delta, Output, OutputKey};
+use portico_core::diagnostic::Severity;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::status::{Detail, Status};
 use serde::Deserialize;
@@ -92,6 +94,8 @@ pub struct World {
     pub now: Timestamp,
     /// What a front end would have written, that asks for a status only when it is told to.
     pub told: BTreeMap<ObjectKey, Status>,
+    /// What it would know of deletions then.
+    pub guards: BTreeMap<ObjectKey, (Guard, bool)>,
 }
 
 impl World {
@@ -103,6 +107,7 @@ impl World {
             on: BTreeMap::new(),
             now,
             told: BTreeMap::new(),
+            guards: BTreeMap::new(),
         }
     }
 
@@ -127,6 +132,7 @@ impl World {
             let delta = self.core.apply(Batch { now: self.now, changes, facts });
             facts = self.follow(&delta);
             for key in &delta.statuses {
+                self.guards.insert(key.clone(), (self.core.guard(key), self.core.is_taken(key)));
                 match self.core.status(key) {
                     Some(status) => _ = self.told.insert(key.clone(), status),
                     None => _ = self.told.remove(key),
@@ -180,13 +186,17 @@ impl World {
 
     /// The same with facts.
     pub fn afresh_with(&self, objects: impl IntoIterator<Item = Object>, facts: Vec<Fact>) -> World {
+        self.afresh_told(objects.into_iter().map(Change::Put).collect(), facts)
+    }
+
+    /// The same of any changes.
+    pub fn afresh_told(&self, changes: Vec<Change>, facts: Vec<Fact>) -> World {
         let (made, ended, on) = (self.made.clone(), self.ended.clone(), self.on.clone());
         let mut world = World { made, ended, on, ..World::new(self.now) };
         let made = self.made.values().cloned();
         let ended = self.ended.iter().map(|(name, at)| Fact::Ended { subscription: name.clone(), at: *at });
         let on = self.on.iter().map(|(name, plan)| Fact::On { subscription: name.clone(), plan: plan.clone() });
         let facts = made.chain(ended).chain(on).chain(facts).collect();
-        let changes = objects.into_iter().map(Change::Put).collect();
         let delta = world.core.apply(Batch { now: self.now, changes, facts });
         let facts = world.follow(&delta);
         world.core.apply(Batch { now: self.now, changes: Vec::new(), facts });
@@ -369,7 +379,7 @@ fn state(core: &Core, key: &ObjectKey) -> String {
     }
     let problems: Vec<_> = core.diagnostics_of(key).collect();
     if let Some(ready) = status.condition("Ready").filter(|ready| !ready.status || ready.reason != "Ready")
-        && !problems.iter().any(|problem| problem.to_string() == ready.message)
+        && !problems.iter().any(|problem| problem.severity == Severity::Error && problem.to_string() == ready.message)
     {
         let _ = writeln!(text, "    {}: {}", ready.reason, ready.message);
     }

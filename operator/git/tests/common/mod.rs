@@ -121,6 +121,7 @@ impl World {
             match change {
                 Change::Put(object) => drop(self.objects.insert(object.key(), said(&object))),
                 Change::Remove(key) => drop(self.objects.remove(&key).expect("removes what is there")),
+                Change::Delete { .. } => unreachable!("is told by `Reader::recall` alone"),
                 Change::Document { product, version, document: Some(document) } => {
                     self.documents.insert((product, version), document);
                 }

@@ -368,6 +368,8 @@ fn wrote(portal: &Name, change: Change) -> Option<(ObjectKey, Option<Wrote>)> {
             Some((key, author.map(|author| Wrote { spec: object.spec, author: Arc::new(author) })))
         }
         Change::Remove(key) if Authors::matters(key.kind) => Some((key, None)),
-        Change::Put(_) | Change::Remove(_) | Change::Document { .. } | Change::Findings(..) => None,
+        Change::Put(_) | Change::Remove(_) | Change::Delete { .. } | Change::Document { .. } | Change::Findings(..) => {
+            None
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Author, Batch, Change, Fact, Object, Spec};
+use portico_core::batch::{Author, Batch, Change, Deletion, Fact, Object, Spec};
 use portico_core::delta::{Delta, KeyWish, OutputKey, Put, Removal};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_crds::PortalSpec;
@@ -56,6 +56,9 @@ const NAP: Duration = Duration::from_secs(30);
 pub(super) struct Standing {
     pub(super) uid: Uid,
     generation: Option<i64>,
+    /// Whether it has the finalizer of Portico.
+    pub(super) is_guarded: bool,
+    pub(super) is_deleted: bool,
     pub(super) observed: Observed,
     /// Who wrote it, as the API server saw.
     author: Option<Arc<Author>>,
@@ -335,7 +338,7 @@ impl Engine {
     }
 
     fn met(&mut self, met: Met) {
-        let Met { key, uid, generation, said, observed, fingerprint, decided, is_void, granted } = met;
+        let Met { key, uid, generation, is_guarded, deleted, said, observed, fingerprint, decided, is_void, granted } = met;
         let key = self.core.intern(&key.name).of(key.kind);
         let standing = self.objects.get(&key);
         if standing.is_none_or(|standing| standing.generation != generation) {
@@ -350,7 +353,9 @@ impl Engine {
         }
         let author = said.as_ref().ok().and_then(|object| object.author.as_ref()).map(|one| self.people.intern(one));
         let remembered = decided.and_then(remembered);
-        self.objects.insert(key.clone(), Standing { uid, generation, observed, author, remembered, is_void });
+        let is_deleted = deleted.is_some();
+        let standing = Standing { uid, generation, is_guarded, is_deleted, observed, author, remembered, is_void };
+        self.objects.insert(key.clone(), standing);
         self.check.push(key.clone());
         if let Some(fingerprint) = fingerprint.filter(|_| !self.missing.is_empty()) {
             self.fingerprints.insert(key.name.clone(), fingerprint);
@@ -365,11 +370,19 @@ impl Engine {
                 self.givers.met(&object, |giver| self.core.intern(giver));
                 self.targeted(&object);
                 object.author = self.author(&object);
-                self.changes.push(Change::Put(object));
+                self.changes.push(match deleted {
+                    Some(at) => Change::Delete { key: key.clone(), said: Some(object), deletion: Deletion::At(at) },
+                    None => Change::Put(object),
+                });
                 let findings = if key.kind == Kind::Portal { self.authors.findings(&key.name) } else { Vec::new() };
                 self.changes.push(Change::Findings(key, findings));
             }
-            Err(findings) => self.changes.push(Change::Findings(key, findings)),
+            Err(findings) => {
+                if let Some(at) = deleted {
+                    self.changes.push(Change::Delete { key: key.clone(), said: None, deletion: Deletion::At(at) });
+                }
+                self.changes.push(Change::Findings(key, findings));
+            }
         }
     }
 
@@ -654,6 +667,9 @@ impl Engine {
                 Kind::Plan | Kind::ApiProduct | Kind::Environment | Kind::Application | Kind::Team => COUNT_PAUSE,
                 Kind::Portal | Kind::Developer | Kind::Subscription | Kind::Approval | Kind::Credential => STATUS_PAUSE,
             };
+            if self.deletion(&key).is_some() {
+                self.outbox.want(Task::Deletion(key.clone()), now);
+            }
             self.outbox.want(Task::Status(key), now + pause);
         }
     }
@@ -716,6 +732,7 @@ impl Engine {
             let is_begun = match &task {
                 Task::Secret(credential) => self.write_secret(credential),
                 Task::Status(key) => self.write_status(key),
+                Task::Deletion(key) => self.write_deletion(key),
             };
             if !is_begun {
                 self.outbox.done(&task, true, now);
@@ -729,6 +746,10 @@ impl Engine {
             Done::Status { key, uid, result } => {
                 let outcome = self.status_written(&key, uid, result);
                 (Task::Status(key), outcome)
+            }
+            Done::Deletion { key, uid, step, result } => {
+                let outcome = self.deletion_written(&key, uid, step, result);
+                (Task::Deletion(key), outcome)
             }
             Done::Secret { credential, result } => {
                 let outcome = self.secret_written(&credential, result);

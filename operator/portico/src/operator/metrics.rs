@@ -36,6 +36,7 @@ impl Outcome {
 enum What {
     Secret,
     Status,
+    Deletion,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -133,6 +134,7 @@ impl Metrics {
         let what = match task {
             Task::Secret(_) => What::Secret,
             Task::Status(_) => What::Status,
+            Task::Deletion(_) => What::Deletion,
         };
         self.writes.get_or_create(&Write { what, outcome }).inc();
     }

@@ -2,6 +2,7 @@
 
 mod authors;
 mod counts;
+mod deletion;
 mod documents;
 mod engine;
 mod givers;

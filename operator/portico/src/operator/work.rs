@@ -15,6 +15,7 @@ use portico_kube::uid::Uid;
 use portico_kube::write::{self, WriteError};
 use tracing::Instrument;
 
+use super::deletion::Step;
 use super::engine::Engine;
 use super::metrics::Outcome;
 use crate::up::chain;
@@ -34,6 +35,8 @@ pub enum Task {
     Secret(Name),
     /// The status of an object.
     Status(ObjectKey),
+    /// What the deletion of an object needs.
+    Deletion(ObjectKey),
 }
 
 impl outbox::Task for Task {
@@ -47,6 +50,8 @@ impl outbox::Task for Task {
 pub enum Done {
     /// A status.
     Status { key: ObjectKey, uid: Uid, result: Result<Option<Observed>, WriteError> },
+    /// A step of a deletion.
+    Deletion { key: ObjectKey, uid: Uid, step: Step, result: Result<(), WriteError> },
     /// A Secret: what stands there now, and those that were deleted.
     Secret { credential: Name, result: Result<(Option<Delivered>, Vec<Name>), WriteError> },
 }

@@ -64,6 +64,8 @@ pub struct Engine {
     /// Whether what is counted cannot be kept.
     forgets: bool,
     wake: Option<Timestamp>,
+    /// What a commit changes that was read, and could not be taken over since its history could not.
+    untold: Vec<Change>,
     pub loose: Vec<Diagnostic>,
     pub trouble: Option<String>,
     /// The newest commit that was taken over.
@@ -89,6 +91,7 @@ impl Engine {
             moved: Vec::new(),
             forgets: false,
             wake: None,
+            untold: Vec::new(),
             loose: Vec::new(),
             trouble: None,
             commit: None,
@@ -180,7 +183,13 @@ impl Engine {
             return Ok(());
         }
         let started = Instant::now();
-        let advance = match self.reader.advance(commit) {
+        let advance = self.reader.advance(commit).and_then(|mut advance| {
+            self.untold.append(&mut advance.changes);
+            self.reader.recall(&self.core, &mut self.untold)?;
+            advance.changes = std::mem::take(&mut self.untold);
+            Ok(advance)
+        });
+        let advance = match advance {
             Ok(advance) => advance,
             Err(error) => {
                 let mut text = chain(&error);
