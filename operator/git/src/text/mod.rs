@@ -1,6 +1,8 @@
 //! From the text of a file to objects, or to what is wrong with it.
 
 mod chunk;
+pub(crate) mod edit;
+mod heads;
 mod locate;
 mod node;
 mod schema;
@@ -15,12 +17,15 @@ use portico_core::diagnostic::{Diagnostic, Place, Severity};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::validate::validate;
 
-use chunk::{Chunk, chunks};
+pub(crate) use chunk::{Chunk, chunks};
+pub use edit::{FieldPath, NotAPath, Step};
+pub(crate) use heads::heads;
 pub use locate::{Part, locate};
 use locate::{place, spot};
 use node::{Broken, MAX_DEPTH, Node, Parsed, Spot};
 use suggest::suggestion;
-use typed::{DEFAULT_NAMESPACE, is_name, is_namespace, is_ours};
+use typed::is_ours;
+pub(crate) use typed::{DEFAULT_NAMESPACE, is_name, is_namespace};
 use walk::{Fault, walk};
 
 /// The longest file of manifests, in bytes.
