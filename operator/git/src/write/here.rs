@@ -10,6 +10,7 @@ use git2::{ErrorCode, Oid, Repository as Git, Signature, Status};
 use super::WriteError;
 use super::answer::Refused;
 use super::apply::FileChange;
+use super::moving::Moving;
 
 /// How often, and with what pauses, a lock of somebody else is waited for.
 const LOCKED: (usize, Duration) = (100, Duration::from_millis(20));
@@ -129,6 +130,7 @@ pub(crate) fn advance(
     let Move { name, from, to } = moved;
     let failed = |source| WriteError::Branch { branch: name.clone(), source };
     let Some(to) = *to else { return remove(git, moved) };
+    let _moving = Moving::begin(git, name)?;
     for _ in 0..LOCKED.0 {
         let mut transaction = git.transaction().map_err(failed)?;
         match transaction.lock_ref(name) {
@@ -159,6 +161,7 @@ pub(crate) fn advance(
 fn remove(git: &Git, moved: &Move) -> Result<(), Unmoved> {
     let Move { name, from, to: _ } = moved;
     let failed = |source| WriteError::Branch { branch: name.clone(), source };
+    let _moving = Moving::begin(git, name)?;
     let mut reference = match git.find_reference(name) {
         Ok(reference) => reference,
         Err(error) if error.code() == ErrorCode::NotFound => return Ok(()),

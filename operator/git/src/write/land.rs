@@ -28,6 +28,9 @@ use crate::commit::{CommitId, Repository, RepositoryError, info};
 /// So many requests land together at most.
 const GROUP: usize = 256;
 
+/// After a group of several the next is given this long to come together: who was answered asks again.
+const TOGETHER: Duration = Duration::from_millis(1);
+
 /// After so many groups the repository is opened anew: libgit2 keeps what it has read in memory for as long as it is open.
 const GROUPS: usize = 64;
 
@@ -136,9 +139,14 @@ fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option
         Err(error) => return Err((first, error.into())),
     };
     let mut session = Session { repository: &repository, store, state };
+    session.gather();
     let mut next = Some(first);
+    let mut several = false;
     for _ in 0..GROUPS {
         let Some(first) = next.take().or_else(|| jobs.recv().ok()) else { return Ok(None) };
+        if several {
+            std::thread::sleep(TOGETHER);
+        }
         let mut writes = Vec::new();
         let mut others = Vec::new();
         for job in std::iter::once(first).chain(jobs.try_iter()).take(GROUP) {
@@ -147,6 +155,7 @@ fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option
                 other => others.push(other),
             }
         }
+        several = writes.len() > 1;
         session.group(writes);
         for job in others {
             match job {
@@ -156,7 +165,6 @@ fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option
             }
         }
     }
-    session.gather();
     Ok(jobs.recv().ok())
 }
 

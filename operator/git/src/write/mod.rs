@@ -22,6 +22,7 @@ mod land;
 mod layout;
 mod merge;
 mod message;
+mod moving;
 mod packs;
 mod places;
 mod request;
