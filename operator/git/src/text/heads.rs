@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 
 use super::chunk::{Chunk, chunks};
 use super::typed::{DEFAULT_NAMESPACE, is_name, is_namespace, is_ours};
-use super::{mentions, node, seems_ours};
+use super::{is_json, mentions, node, seems_ours};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,7 +32,7 @@ pub(crate) fn heads(file: &str, bytes: &[u8]) -> Vec<(ObjectKey, u32)> {
         return Vec::new();
     }
     let Ok(text) = std::str::from_utf8(bytes) else { return Vec::new() };
-    let json = file.ends_with(".json");
+    let json = is_json(file);
     let all = if json {
         vec![Chunk { index: 0, line: 1, text: text.strip_prefix('\u{feff}').unwrap_or(text) }]
     } else {
@@ -44,15 +44,13 @@ pub(crate) fn heads(file: &str, bytes: &[u8]) -> Vec<(ObjectKey, u32)> {
 
 fn head(text: &str, json: bool) -> Option<ObjectKey> {
     let head = if json { serde_json::from_str(text).ok() } else { serde_yaml::from_str(text).ok() };
-    let (version, kind, name, namespace) = match head {
-        Some(Head { api_version, kind, metadata: Metadata { name, namespace }, _spec }) => {
-            (api_version, kind, name, namespace)
-        }
-        None => {
-            let mut header = node::parse(text).header;
-            let mut take = |name: &str| header.remove(name);
-            (take("apiVersion")?, take("kind")?, take("metadata.name")?, take("metadata.namespace"))
-        }
+    let (version, kind, name, namespace) = if let Some(head) = head {
+        let Head { api_version, kind, metadata: Metadata { name, namespace }, _spec } = head;
+        (api_version, kind, name, namespace)
+    } else {
+        let mut header = node::parse(text).header;
+        let mut take = |name: &str| header.remove(name);
+        (take("apiVersion")?, take("kind")?, take("metadata.name")?, take("metadata.namespace"))
     };
     let kind = Kind::ALL.into_iter().find(|known| known.as_str() == kind).filter(|_| is_ours(&version))?;
     let namespace = namespace.as_deref().unwrap_or(DEFAULT_NAMESPACE);

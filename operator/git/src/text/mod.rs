@@ -63,6 +63,12 @@ pub fn is_manifest(path: &str) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))
 }
 
+/// Whether a file is JSON and not YAML.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as manifests are told from other files")]
+pub(crate) fn is_json(path: &str) -> bool {
+    path.ends_with(".json")
+}
+
 /// Reads a file. Documents of other groups are left alone, and a file without `portico.dev` in it is not parsed.
 pub fn read(file: &Arc<str>, bytes: &[u8]) -> Contents {
     let mut contents = Contents::default();
@@ -95,7 +101,7 @@ pub fn read(file: &Arc<str>, bytes: &[u8]) -> Contents {
             return contents;
         }
     };
-    if file.ends_with(".json") {
+    if is_json(file) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         read_chunk(file, Chunk { index: 0, line: 1, text }, true, &mut contents);
     } else {

@@ -121,7 +121,8 @@ impl<'a> Draft<'a> {
             (Edit::Delete(_), None) => Ok(()),
             (Edit::Delete(_), Some(found)) => {
                 self.unchanged(&key, &FieldPath::root(), None, &found)?;
-                self.delete(&found)
+                self.delete(&found);
+                Ok(())
             }
         }
     }
@@ -211,13 +212,12 @@ impl<'a> Draft<'a> {
             Some(text) if is_ours(file, self.ground.folder) => heads(file, text.as_bytes()),
             _ => Vec::new(),
         };
-        match self.files.get_mut(file) {
-            Some(changed) => (changed.text, changed.heads) = (text, heads),
-            None => {
-                // What cannot be read as text has been refused when it was looked for.
-                let before = text_of(self.ground.repository, self.ground.tree, file).ok().flatten();
-                self.files.insert(file.clone(), Changed { before, text, heads });
-            }
+        if let Some(changed) = self.files.get_mut(file) {
+            (changed.text, changed.heads) = (text, heads);
+        } else {
+            // What cannot be read as text has been refused when it was looked for.
+            let before = text_of(self.ground.repository, self.ground.tree, file).ok().flatten();
+            self.files.insert(file.clone(), Changed { before, text, heads });
         }
     }
 
@@ -256,12 +256,9 @@ impl<'a> Draft<'a> {
         let paths = layout::paths(object, self.ground.folder, &file);
         for path in paths {
             let path: Arc<str> = path.into();
-            match self.stands(&path)? {
-                true => {}
-                false => {
-                    self.write(&path, Some(document::new(object)));
-                    break;
-                }
+            if !self.stands(&path)? {
+                self.write(&path, Some(document::new(object)));
+                break;
             }
         }
         match self.find(&key)? {
@@ -300,10 +297,9 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn delete(&mut self, found: &Found) -> Result<(), Refused> {
+    fn delete(&mut self, found: &Found) {
         let rest = document::without(found);
         self.write(&found.file, rest);
-        Ok(())
     }
 
     /// The document about an object at the commit that the person saw.

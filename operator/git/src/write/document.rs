@@ -10,12 +10,12 @@ use serde_yaml::Value as Yaml;
 use super::answer::Refused;
 use super::apply::{Found, by_hand};
 use crate::text::edit::{Op, Unable, at, block, edited, said};
-use crate::text::{FieldPath, chunks};
+use crate::text::{FieldPath, chunks, is_json};
 
 /// Where a document stands in its file: its first byte, its end, and its first line, from 1.
 fn range(file: &str, text: &str, document: u32) -> Option<(usize, usize, u32)> {
     let mark = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
-    if file.ends_with(".json") {
+    if is_json(file) {
         return (document == 0).then_some((mark, text.len(), 1));
     }
     let chunk = chunks(text).into_iter().find(|chunk| chunk.index == document)?;
@@ -32,7 +32,7 @@ pub(crate) fn line(file: &str, text: &str, document: u32) -> u32 {
 /// What a field of a document says.
 pub(crate) fn value(file: &str, text: &str, document: u32, path: &FieldPath) -> Option<Json> {
     let (start, end, _) = range(file, text, document)?;
-    let whole = said(&text[start..end], file.ends_with(".json")).ok()?;
+    let whole = said(&text[start..end], is_json(file)).ok()?;
     at(&whole, path).cloned()
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn changed(key: &ObjectKey, found: &Found, ops: &[Op]) -> Result<Stri
     let Found { file, document, text } = found;
     let Some((start, end, first)) = range(file, text, *document) else { return Err(by_hand(key, found, 1)) };
     let there = |line: u32| first + line.saturating_sub(1);
-    match edited(&text[start..end], ops, file.ends_with(".json")) {
+    match edited(&text[start..end], ops, is_json(file)) {
         Ok(new) => Ok(format!("{}{new}{}", &text[..start], &text[end..])),
         Err(unable) => {
             let (line, code, path, message, help) = match unable {
@@ -77,7 +77,7 @@ pub(crate) fn without(found: &Found) -> Option<String> {
     let Found { file, document, text } = found;
     let (start, end, _) = range(file, text, *document)?;
     let rest = format!("{}{}", &text[..start], &text[end..]);
-    (!file.ends_with(".json") && !chunks(&rest).is_empty()).then_some(rest)
+    (!is_json(file) && !chunks(&rest).is_empty()).then_some(rest)
 }
 
 /// The text of a new document.

@@ -164,13 +164,12 @@ fn fetch(elsewhere: &Elsewhere, branch: Option<String>) -> Result<(String, Oid),
     let Elsewhere { url, copy, auth, branch: _, limit: _ } = elsewhere;
     let git = Git::open(copy)?;
     let mut other = git.remote_anonymous(url)?;
-    let branch = match branch {
-        Some(branch) => branch,
-        None => {
-            let connection = other.connect_auth(git2::Direction::Fetch, Some(callbacks(auth, &git)), None)?;
-            let found = connection.default_branch()?;
-            String::from_utf8_lossy(&found).into_owned()
-        }
+    let branch = if let Some(branch) = branch {
+        branch
+    } else {
+        let connection = other.connect_auth(git2::Direction::Fetch, Some(callbacks(auth, &git)), None)?;
+        let found = connection.default_branch()?;
+        String::from_utf8_lossy(&found).into_owned()
     };
     let name = if branch.starts_with("refs/") { branch } else { format!("refs/heads/{branch}") };
     let mut options = FetchOptions::new();

@@ -6,24 +6,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use git2::{Oid, Signature, Time};
+use git2::{Signature, Time};
 use jiff::Timestamp;
-use portico_core::batch::{Author, Change, Signature as Signed};
-use portico_core::diagnostic::Severity;
 use tokio::sync::oneshot;
 
 use super::answer::{Landed, Refused, Waiting};
-use super::apply::{Draft, Drafted, FileChange, Ground};
+use super::apply::FileChange;
 use super::elsewhere::{FETCHED, Line, REVIEWS};
 use super::here::{self, Checkout, Move, Unmoved};
 use super::known::Known;
-use super::message::{Trailers, clean, landing, merging};
-use super::places::{Before, Places};
+use super::message::clean;
+use super::places::Places;
 use super::request::{Person, Request, RequestId};
-use super::review::{BRANCHES, Branches, bring_in};
-use super::store::{Leaf, Store, durable, packs};
-use super::{Options, Preview, Proposal, Target, WriteError};
-use crate::commit::{CommitId, Repository, RepositoryError, info};
+use super::review::{BRANCHES, Branches};
+use super::stage::{Chain, Staged};
+use super::store::{Store, durable, packs};
+use super::{Options, Preview, Target, WriteError};
+use crate::commit::{CommitId, Repository, RepositoryError};
 
 /// So many requests land together at most.
 const GROUP: usize = 256;
@@ -85,7 +84,8 @@ pub(crate) fn run(target: &Target, options: Options, preview: Box<dyn Preview>, 
     while let Some(first) = next {
         next = match session(&mut state, first, jobs) {
             Ok(next) => next,
-            Err((first, refused)) => {
+            Err(unopened) => {
+                let (first, refused) = *unopened;
                 for job in std::iter::once(first).chain(jobs.try_iter()) {
                     match job {
                         Job::Write(_, reply) => drop(reply.send(Err(refused.clone()))),
@@ -100,27 +100,27 @@ pub(crate) fn run(target: &Target, options: Options, preview: Box<dyn Preview>, 
 }
 
 /// Where the branch is kept that counts.
-enum Where {
+pub(crate) enum Where {
     Here { path: std::path::PathBuf, branch: Option<String> },
     There(Line),
 }
 
 /// What outlives the repository being open.
-struct State {
-    place: Where,
-    options: Options,
-    preview: Box<dyn Preview>,
+pub(crate) struct State {
+    pub(crate) place: Where,
+    pub(crate) options: Options,
+    pub(crate) preview: Box<dyn Preview>,
     /// The commit that what follows is about.
     tip: Option<CommitId>,
-    places: Places,
-    known: Known,
-    branches: Branches,
+    pub(crate) places: Places,
+    pub(crate) known: Known,
+    pub(crate) branches: Branches,
     /// Whether packs are being put together.
     gathering: Arc<AtomicBool>,
 }
 
 /// Does the first job and others, for as long as the repository should be open. Returns one that is left to do.
-fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option<Job>, (Job, Refused)> {
+fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option<Job>, Box<(Job, Refused)>> {
     let opened = match &state.place {
         Where::Here { path, .. } => Repository::open(path).map_err(WriteError::from),
         Where::There(line) => line.copy().map(|git| Repository { path: git.path().to_owned(), git }),
@@ -128,15 +128,15 @@ fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option
     let opened = opened.and_then(|repository| durable(&repository.git).map(|()| repository));
     let repository = match opened {
         Ok(repository) => repository,
-        Err(error) => return Err((first, error.into())),
+        Err(error) => return Err(Box::new((first, error.into()))),
     };
     let odb = match repository.git.odb() {
         Ok(odb) => odb,
-        Err(error) => return Err((first, WriteError::Objects(error).into())),
+        Err(error) => return Err(Box::new((first, WriteError::Objects(error).into()))),
     };
     let store = match Store::new(&repository.git, &odb) {
         Ok(store) => store,
-        Err(error) => return Err((first, error.into())),
+        Err(error) => return Err(Box::new((first, error.into()))),
     };
     let mut session = Session { repository: &repository, store, state };
     session.gather();
@@ -168,23 +168,11 @@ fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option
     Ok(jobs.recv().ok())
 }
 
-struct Session<'s> {
-    repository: &'s Repository,
-    store: Store<'s>,
-    state: &'s mut State,
-}
-
-/// Commits that are made and not on the branch yet.
-struct Chain {
-    tip: CommitId,
-    head: Oid,
-    tree: Oid,
-    changes: Vec<Change>,
-    files: Vec<FileChange>,
-    known: Known,
-    landed: Vec<(CommitId, Trailers)>,
-    undo: Vec<Before>,
-    moves: Vec<Move>,
+/// The repository while it is open.
+pub(crate) struct Session<'s> {
+    pub(crate) repository: &'s Repository,
+    pub(crate) store: Store<'s>,
+    pub(crate) state: &'s mut State,
 }
 
 impl Session<'_> {
@@ -215,19 +203,20 @@ impl Session<'_> {
             }
             let tip = self.tip(attempt > 0)?;
             self.follow(tip)?;
-            let (answers, chain, checkouts) = self.stage(tip, group)?;
+            let Staged { answers, chain, checkouts } = self.stage(tip, group)?;
             let Chain { changes: _, files, known: _, landed, undo, moves, head, .. } = chain;
-            let published = match moves.is_empty() {
-                true => Ok(()),
-                false => {
-                    self.store.flush().map_err(Unmoved::from).and_then(|()| self.publish(&moves, &files, &checkouts))
-                }
+            let published = if moves.is_empty() {
+                Ok(())
+            } else {
+                self.store.flush().map_err(Unmoved::from).and_then(|()| self.publish(&moves, &files, &checkouts))
             };
             self.store.forget()?;
             match published {
                 Ok(()) => {
                     self.state.tip = Some(CommitId(head));
-                    landed.into_iter().for_each(|(commit, trailers)| self.state.known.note(commit, trailers));
+                    for (commit, trailers) in landed {
+                        self.state.known.note(commit, trailers);
+                    }
                     return Ok(answers);
                 }
                 Err(unmoved) => {
@@ -246,185 +235,6 @@ impl Session<'_> {
             }
         }
         Err(Refused::Contended)
-    }
-
-    /// Makes the commits of a group.
-    fn stage(
-        &mut self,
-        tip: CommitId,
-        group: &[(Write, Reply<Landed>)],
-    ) -> Result<(Vec<Result<Landed, Refused>>, Chain, Vec<Checkout>), Refused> {
-        let prefix = self.reviews();
-        self.state.branches = Branches::read(&self.repository.git, prefix, &self.state.branches)?;
-        let checkouts = match &self.state.place {
-            Where::Here { .. } => here::checkouts(&self.repository.git, &self.branch()?),
-            Where::There(_) => Vec::new(),
-        };
-        let tree = self.repository.tree(tip)?.id();
-        let mut chain = Chain {
-            tip,
-            head: tip.0,
-            tree,
-            changes: Vec::new(),
-            files: Vec::new(),
-            known: Known::default(),
-            landed: Vec::new(),
-            undo: Vec::new(),
-            moves: Vec::new(),
-        };
-        let mut answers = Vec::with_capacity(group.len());
-        for (write, _) in group {
-            let made = chain.undo.len();
-            let answer = match write {
-                Write::Land(request) => self.request(request, &mut chain, &checkouts),
-                Write::Merge { id, by } => self.merge(id, by, &mut chain, &checkouts),
-            };
-            // A failed operation is everybody's; what is wrong with one request is its own.
-            if let Err(refused @ Refused::Failed(_)) = answer {
-                self.state.places.undo(chain.undo);
-                self.store.forget()?;
-                return Err(refused);
-            }
-            debug_assert!(answer.is_ok() || made == chain.undo.len(), "what is refused has changed nothing");
-            answers.push(answer);
-        }
-        if chain.head != tip.0 {
-            let name = self.branch()?;
-            chain.moves.insert(0, Move { name, from: Some(tip.0), to: Some(chain.head) });
-        }
-        Ok((answers, chain, checkouts))
-    }
-
-    fn request(&mut self, request: &Request, chain: &mut Chain, checkouts: &[Checkout]) -> Result<Landed, Refused> {
-        let again = |commit, waits| Landed { commit, waits, again: true, remarks: Vec::new() };
-        for known in [&self.state.known, &chain.known] {
-            if let Some(commit) = known.landed(request)? {
-                return Ok(again(commit, false));
-            }
-        }
-        if let Some(commit) = self.state.branches.waits(request)? {
-            return Ok(again(commit, true));
-        }
-        let mut drafted = {
-            let tree = self.repository.git.find_tree(chain.tree).map_err(WriteError::Objects)?;
-            let mut draft = Draft::new(self.ground(chain, &tree, request.base));
-            for edit in &request.edits {
-                draft.edit(edit)?;
-            }
-            draft.finish()?
-        };
-        if drafted.files.is_empty() {
-            return Ok(Landed { commit: CommitId(chain.head), waits: false, again: false, remarks: Vec::new() });
-        }
-        attribute(&mut drafted, &request.author);
-        let remarks = self.preview(chain, &drafted, (&request.id, &request.author, None), request.review)?;
-        if !request.review {
-            allow(checkouts, &drafted)?;
-        }
-        let tree = self.tree(chain.tree, &drafted)?;
-        let commit = self.commit(&request.author, &landing(request), tree, &[chain.head])?;
-        if request.review {
-            // The next one must not take its id.
-            chain.known.note(commit, Trailers { request: Some(request.id.clone()), ..Trailers::default() });
-            let name = format!("{BRANCHES}{}", request.id);
-            chain.moves.push(Move { name, from: None, to: Some(commit.0) });
-        } else {
-            self.extend(chain, commit, tree, drafted)?;
-        }
-        Ok(Landed { commit, waits: request.review, again: false, remarks })
-    }
-
-    fn merge(
-        &mut self,
-        id: &RequestId,
-        by: &Person,
-        chain: &mut Chain,
-        checkouts: &[Checkout],
-    ) -> Result<Landed, Refused> {
-        let landed = self.state.known.request(id).or_else(|| chain.known.request(id));
-        if let Some(commit) = landed {
-            return Ok(Landed { commit, waits: false, again: true, remarks: Vec::new() });
-        }
-        let Some(branch) = self.state.branches.get(id).cloned() else {
-            return Err(Refused::NoRequest { id: id.clone() });
-        };
-        let git = &self.repository.git;
-        let base = git.merge_base(chain.tip.0, branch.commit.0).map(CommitId).map_err(WriteError::History)?;
-        let mut drafted = {
-            let tree = git.find_tree(chain.tree).map_err(WriteError::Objects)?;
-            let mut draft = Draft::new(self.ground(chain, &tree, Some(base)));
-            bring_in(&mut draft, self.repository, (base, branch.commit, chain.tree))?;
-            draft.finish()?
-        };
-        let author = branch.author();
-        attribute(&mut drafted, &author);
-        let remarks = self.preview(chain, &drafted, (id, &author, Some(by)), false)?;
-        allow(checkouts, &drafted)?;
-        let tree = self.tree(chain.tree, &drafted)?;
-        let message = merging(id, branch.info(), by);
-        let commit = self.commit(by, &message, tree, &[chain.head, branch.commit.0])?;
-        self.extend(chain, commit, tree, drafted)?;
-        chain.moves.push(Move { name: format!("{BRANCHES}{id}"), from: Some(branch.commit.0), to: None });
-        Ok(Landed { commit, waits: false, again: false, remarks })
-    }
-
-    fn ground<'g>(&'g self, chain: &Chain, tree: &'g git2::Tree<'g>, base: Option<CommitId>) -> Ground<'g> {
-        Ground {
-            repository: self.repository,
-            tree,
-            places: &self.state.places,
-            folder: &self.state.options.folder,
-            tip: chain.tip,
-            base,
-        }
-    }
-
-    fn preview(
-        &mut self,
-        chain: &Chain,
-        drafted: &Drafted,
-        (request, author, approver): (&RequestId, &Person, Option<&Person>),
-        waits: bool,
-    ) -> Result<Vec<portico_core::diagnostic::Diagnostic>, Refused> {
-        let Drafted { files, keys: _, changes } = drafted;
-        let before = if waits { &[] } else { chain.changes.as_slice() };
-        let proposal = Proposal { base: chain.tip, before, changes, files, request, author, approver, waits };
-        let remarks = self.state.preview.preview(&proposal);
-        let refused = remarks.iter().any(|remark| remark.severity == Severity::Error);
-        if refused { Err(Refused::Invalid(remarks)) } else { Ok(remarks) }
-    }
-
-    /// The tree with the files of a draft.
-    fn tree(&mut self, tree: Oid, drafted: &Drafted) -> Result<Oid, WriteError> {
-        let mut leaves: Vec<Leaf<'_>> = Vec::with_capacity(drafted.files.len());
-        for file in &drafted.files {
-            let id = file.text.as_ref().map(|text| self.store.blob(text)).transpose()?;
-            leaves.push((&file.path, id));
-        }
-        leaves.sort_unstable();
-        let old = self.repository.git.find_tree(tree).map_err(WriteError::Objects)?;
-        match self.store.tree(Some(&old), &leaves)? {
-            Some(id) => Ok(id),
-            None => self.store.empty_tree(),
-        }
-    }
-
-    fn commit(&mut self, author: &Person, message: &str, tree: Oid, parents: &[Oid]) -> Result<CommitId, WriteError> {
-        let (author, committer) = (signature(author)?, signature(&self.state.options.committer)?);
-        self.store.commit((&author, &committer), message, tree, parents).map(CommitId)
-    }
-
-    fn extend(&mut self, chain: &mut Chain, commit: CommitId, tree: Oid, drafted: Drafted) -> Result<(), WriteError> {
-        let Drafted { files, keys, changes } = drafted;
-        (chain.head, chain.tree) = (commit.0, tree);
-        chain.changes.extend(changes);
-        chain.files.extend(files);
-        chain.undo.extend(keys.into_iter().map(|(file, keys)| self.state.places.put(file, keys)));
-        let said = self.repository.git.find_commit(commit.0).map_err(WriteError::Objects)?;
-        let trailers = Trailers::of(&info(&said));
-        chain.known.note(commit, trailers.clone());
-        chain.landed.push((commit, trailers));
-        Ok(())
     }
 
     fn publish(&mut self, moves: &[Move], files: &[FileChange], checkouts: &[Checkout]) -> Result<(), Unmoved> {
@@ -466,7 +276,7 @@ impl Session<'_> {
     }
 
     /// The branch, by its whole name on the side where it counts.
-    fn branch(&mut self) -> Result<String, WriteError> {
+    pub(crate) fn branch(&mut self) -> Result<String, WriteError> {
         match &mut self.state.place {
             Where::There(line) => Ok(line.branch().unwrap_or(FETCHED).to_owned()),
             Where::Here { path, branch } => {
@@ -481,7 +291,7 @@ impl Session<'_> {
         }
     }
 
-    fn reviews(&self) -> &'static str {
+    pub(crate) fn reviews(&self) -> &'static str {
         match &self.state.place {
             Where::Here { .. } => BRANCHES,
             Where::There(_) => REVIEWS,
@@ -565,24 +375,7 @@ fn tidy(path: &Path) {
     }
 }
 
-/// Says who would have written what is put, where that matters.
-fn attribute(drafted: &mut Drafted, author: &Person) {
-    let mail = clean(author).mail;
-    for change in &mut drafted.changes {
-        if let Change::Put(object) = change
-            && crate::author::matters(object.spec.kind())
-        {
-            let (mail, commit) = (mail.as_str().into(), "".into());
-            object.author = Some(Arc::new(Author::Commit { mail, commit, signature: Signed::None, portal: None }));
-        }
-    }
-}
-
-fn allow(checkouts: &[Checkout], drafted: &Drafted) -> Result<(), Refused> {
-    checkouts.iter().try_for_each(|checkout| drafted.files.iter().try_for_each(|file| checkout.allows(file)))
-}
-
-fn signature(person: &Person) -> Result<Signature<'static>, WriteError> {
+pub(crate) fn signature(person: &Person) -> Result<Signature<'static>, WriteError> {
     let Person { name, mail } = clean(person);
     Signature::new(&name, &mail, &Time::new(Timestamp::now().as_second(), 0)).map_err(WriteError::Objects)
 }

@@ -27,6 +27,7 @@ mod packs;
 mod places;
 mod request;
 mod review;
+mod stage;
 mod store;
 
 use std::fmt;

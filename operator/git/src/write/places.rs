@@ -19,7 +19,7 @@ pub(crate) struct Places {
     objects: Keys<Box<[Arc<str>]>>,
 }
 
-/// What a file spoke of before it changed.
+/// What a file speaks of, or spoke of before it changed.
 pub(crate) type Before = (Arc<str>, Box<[ObjectKey]>);
 
 impl Places {
@@ -92,11 +92,7 @@ pub(crate) fn is_ours(path: &str, folder: &str) -> bool {
 }
 
 /// What each of these files speaks of now.
-fn spoken(
-    repository: &Repository,
-    differing: Vec<Differing>,
-    folder: &str,
-) -> Result<Vec<(Arc<str>, Box<[ObjectKey]>)>, TreeError> {
+fn spoken(repository: &Repository, differing: Vec<Differing>, folder: &str) -> Result<Vec<Before>, TreeError> {
     let mut read = Vec::new();
     let mut found = Vec::new();
     for Differing { path, now } in differing {

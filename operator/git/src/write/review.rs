@@ -40,13 +40,13 @@ impl Branches {
             let (Ok(name), Some(target)) = (reference.name(), reference.target()) else { continue };
             // Other branches there are other people's.
             let Ok(id) = RequestId::new(name.strip_prefix(prefix).unwrap_or_default()) else { continue };
-            let branch = match before.0.get(&id).filter(|branch| branch.commit.0 == target) {
-                Some(branch) => branch.clone(),
-                None => {
-                    let Ok(commit) = git.find_commit(target) else { continue };
-                    let info = crate::commit::info(&commit);
-                    Branch { commit: CommitId(target), trailers: Trailers::of(&info), info }
-                }
+            let known = before.0.get(&id).filter(|branch| branch.commit.0 == target);
+            let branch = if let Some(branch) = known {
+                branch.clone()
+            } else {
+                let Ok(commit) = git.find_commit(target) else { continue };
+                let info = crate::commit::info(&commit);
+                Branch { commit: CommitId(target), trailers: Trailers::of(&info), info }
             };
             found.insert(id, branch);
         }

@@ -26,13 +26,12 @@ pub(crate) fn apply(text: &str, op: &Op, json: bool) -> Result<(String, u32), Un
         match (&place.item.kind, step) {
             (Kind::Alias, _) => return Err(Unable::Shared { line }),
             (Kind::Map { inline, fields }, Step::Field(name)) => {
-                match fields.iter().position(|field| field.name() == name) {
-                    Some(index) => place = place.field(fields, index, *inline),
-                    None => {
-                        let Op::Set(_, value) = op else { return Err(absent()) };
-                        let value = wrapped(&way[depth + 1..], value).ok_or_else(absent)?;
-                        return page.add_field(&place, name, &value).map(|text| (text, line));
-                    }
+                if let Some(index) = fields.iter().position(|field| field.name() == name) {
+                    place = place.field(fields, index, *inline);
+                } else {
+                    let Op::Set(_, value) = op else { return Err(absent()) };
+                    let value = wrapped(&way[depth + 1..], value).ok_or_else(absent)?;
+                    return page.add_field(&place, name, &value).map(|text| (text, line));
                 }
             }
             (Kind::List { inline, entries }, Step::Entry(index)) => match entries.get(*index) {
