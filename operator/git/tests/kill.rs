@@ -29,13 +29,12 @@ const REPOSITORY: &str = "PORTICO_TEST_REPOSITORY";
 const TURNS: &str = "PORTICO_TEST_TURNS";
 
 fn main() {
-    match (std::env::var_os(REPOSITORY), std::env::var(TURNS)) {
-        (Some(repository), Ok(turns)) => write(Path::new(&repository), &turns),
-        _ => {
-            let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-            if filters.is_empty() || filters.iter().any(|filter| "kill".contains(filter.as_str())) {
-                kill();
-            }
+    if let (Some(repository), Ok(turns)) = (std::env::var_os(REPOSITORY), std::env::var(TURNS)) {
+        write(Path::new(&repository), &turns);
+    } else {
+        let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+        if filters.is_empty() || filters.iter().any(|filter| "kill".contains(filter.as_str())) {
+            kill();
         }
     }
 }

@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    fn check(before: Json, now: Json, wanted: Json, expected: Result<Json, &str>) {
+    fn check([before, now, wanted]: [Json; 3], expected: Result<Json, &str>) {
         let found = merged(&FieldPath::root().field("spec"), &before, &now, &wanted);
         assert_eq!(found, expected.map_err(|path| path.parse().expect("a path")));
     }
@@ -115,13 +115,13 @@ mod tests {
     #[test]
     fn different_fields_go_together_and_the_same_one_does_not() {
         let one = |a: u32, b: u32| json!({"a": a, "b": b});
-        check(one(1, 1), one(2, 1), one(1, 2), Ok(one(2, 2)));
-        check(one(1, 1), one(2, 1), one(2, 1), Ok(one(2, 1)));
-        check(one(1, 1), one(2, 1), one(3, 1), Err("spec.a"));
-        check(one(1, 1), json!({"b": 1}), one(3, 1), Err("spec.a"));
-        check(json!({"l": [1, 2]}), json!({"l": [1, 2, 3]}), json!({"l": [0, 2]}), Err("spec.l[0]"));
-        check(json!({"l": [1, 2]}), json!({"l": [1, 3]}), json!({"l": [0, 2]}), Ok(json!({"l": [0, 3]})));
-        check(json!({}), json!({"a": 1}), json!({"b": 1}), Ok(json!({"a": 1, "b": 1})));
-        check(json!({"c": 0}), json!({"a": 1, "c": 0}), json!({"b": 1, "c": 0}), Ok(json!({"a": 1, "b": 1, "c": 0})));
+        check([one(1, 1), one(2, 1), one(1, 2)], Ok(one(2, 2)));
+        check([one(1, 1), one(2, 1), one(2, 1)], Ok(one(2, 1)));
+        check([one(1, 1), one(2, 1), one(3, 1)], Err("spec.a"));
+        check([one(1, 1), json!({"b": 1}), one(3, 1)], Err("spec.a"));
+        check([json!({"l": [1, 2]}), json!({"l": [1, 2, 3]}), json!({"l": [0, 2]})], Err("spec.l[0]"));
+        check([json!({"l": [1, 2]}), json!({"l": [1, 3]}), json!({"l": [0, 2]})], Ok(json!({"l": [0, 3]})));
+        check([json!({}), json!({"a": 1}), json!({"b": 1})], Ok(json!({"a": 1, "b": 1})));
+        check([json!({"c": 0}), json!({"a": 1, "c": 0}), json!({"b": 1, "c": 0})], Ok(json!({"a": 1, "b": 1, "c": 0})));
     }
 }

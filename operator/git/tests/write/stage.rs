@@ -116,7 +116,9 @@ impl Hand {
         let path = folder.path().join("work");
         git(folder.path(), &["init", "-q", "work"]);
         let hand = Hand { folder, path };
-        files.iter().for_each(|(file, text)| hand.write(file, text));
+        for (file, text) in files {
+            hand.write(file, text);
+        }
         hand.commit("the beginning");
         hand
     }
