@@ -46,7 +46,7 @@ fn carry_out(case: &str) {
         Some(("key", path)) => Auth::SshKey(path.into()),
         _ => panic!("{who}"),
     };
-    let limit = Duration::from_secs(60);
+    let limit = Duration::from_mins(1);
     let elsewhere = Elsewhere { url: (*url).to_owned(), branch: None, copy: copy.into(), auth, limit };
     let writing = Writing::new(Target::Elsewhere(elsewhere), |_: &Proposal<'_>| Vec::new());
     let asked = Request {

@@ -203,7 +203,12 @@ impl Session<'_> {
             }
             let tip = self.tip(attempt > 0)?;
             self.follow(tip)?;
-            let Staged { answers, chain, checkouts } = self.stage(tip, group)?;
+            let staged = match self.stage(tip, group) {
+                // A pack may just have been put in another's place.
+                Err(Refused::Failed(_)) if attempt == 0 => continue,
+                staged => staged?,
+            };
+            let Staged { answers, chain, checkouts } = staged;
             let Chain { changes: _, files, known: _, landed, undo, moves, head, .. } = chain;
             let published = if moves.is_empty() {
                 Ok(())

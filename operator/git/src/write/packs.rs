@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use git2::Oid;
 
@@ -13,6 +14,9 @@ pub(crate) const MANY: usize = 48;
 
 /// Packs with more objects than this are left to `git gc`.
 const LARGE: usize = 200_000;
+
+/// Nobody takes as long as this to write a pack.
+const ABANDONED: Duration = Duration::from_hours(1);
 
 /// A pack with so many objects.
 #[derive(Debug)]
@@ -38,6 +42,7 @@ pub(crate) fn gather(repository: &Path) -> Result<(), git2::Error> {
     let git = git2::Repository::open(repository)?;
     durable(&git).map_err(|error| git2::Error::from_str(&error.to_string()))?;
     let folder = packs(&git);
+    sweep(&folder);
     let mut all = listed(&folder);
     all.sort_by_key(|pack| pack.objects);
     let few = small(&all);
@@ -60,6 +65,18 @@ pub(crate) fn gather(repository: &Path) -> Result<(), git2::Error> {
         }
     }
     Ok(())
+}
+
+/// Takes away what libgit2 was writing when a process ended in the middle of it.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let begun = entry.file_name().as_encoded_bytes().starts_with(b"pack_git2_");
+        let age = entry.metadata().and_then(|found| found.modified()).ok().and_then(|then| then.elapsed().ok());
+        if begun && age.is_some_and(|age| age > ABANDONED) {
+            // Somebody else may have been faster.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// How many of the packs, from the smallest on, are to become one.

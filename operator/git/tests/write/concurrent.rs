@@ -61,3 +61,37 @@ fn each_of_64_writers_has_its_commits_and_no_other_has() {
     // No commit is without a change of its own, and history is one line.
     assert_eq!(git(&bare, &["rev-list", "--min-parents=2", "--count", "main"]), "0");
 }
+
+#[test]
+fn packs_do_not_pile_up_and_no_object_goes_with_them() {
+    let hand = Hand::new();
+    let bare = hand.bare();
+    let packs = || {
+        let files = std::fs::read_dir(bare.join("objects/pack")).expect("a folder");
+        files
+            .filter(|file| file.as_ref().is_ok_and(|file| file.path().extension().is_some_and(|end| end == "pack")))
+            .count()
+    };
+    let writer = Writing::new(here(&bare), |_: &Proposal<'_>| Vec::new());
+    for number in 0..60 {
+        writer.land(vec![put(&application(&format!("a-{number}")))]);
+    }
+    assert!(packs() >= 48, "each leaves one");
+    let abandoned = bare.join("objects/pack/pack_git2_0123456789ab");
+    std::fs::write(&abandoned, "half a pack").expect("written");
+    let old = std::time::SystemTime::now() - std::time::Duration::from_hours(2);
+    std::fs::File::options().write(true).open(&abandoned).and_then(|file| file.set_modified(old)).expect("old");
+    // The one that is open goes on while another one tidies up.
+    let other = Writing::new(here(&bare), |_: &Proposal<'_>| Vec::new());
+    let start = std::time::Instant::now();
+    for number in 60.. {
+        other.land(vec![put(&application(&format!("a-{number}")))]);
+        writer.land(vec![set(Kind::Application, &format!("a-{number}"), "spec.title", "again")]);
+        if packs() < 20 && !abandoned.exists() {
+            break;
+        }
+        assert!(start.elapsed() < std::time::Duration::from_secs(30), "{} packs", packs());
+    }
+    git(&bare, &["fsck", "--strict"]);
+    writer.land(vec![set(Kind::Application, "a-0", "spec.title", "the first")]);
+}
