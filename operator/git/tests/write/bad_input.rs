@@ -76,9 +76,9 @@ fn links_are_not_written_through() {
 
 #[test]
 fn documents_that_cannot_be_changed() {
-    let anchors = application("shared").replace("title: shared", "title: &t shared\n  description: *t");
+    let anchors = application("shared").replace("title: shared-app", "title: &t shared\n  description: *t");
     let tabs = application("tabs").replace("  title:", "\ttitle:");
-    let odd = application("odd").replace("spec:\n  title: odd # the title\n", "spec:\n  odd: true\n");
+    let odd = application("odd").replace("spec:\n  title: odd-app # the title\n", "spec:\n  odd: true\n");
     let binary = b"kind: Application\napiVersion: portico.dev/v1alpha1\nmetadata: {name: latin, namespace: shop}\nspec: {title: \xe4}\n";
     let hand = Hand::with(&[
         ("anchors.yaml", &anchors),

@@ -48,7 +48,7 @@ fn the_same_field_is_a_conflict_and_others_are_not() {
     writer.submit(&seen(base, vec![other])).expect("another field");
     let text = show(&hand.path, "teams/shop/team.yaml");
     assert!(text.contains("title: By hand ") && text.contains("susi@"), "{text}");
-    writer.submit(&seen(base, vec![set(Kind::Application, "web", "spec.title", "W")])).expect("another object");
+    writer.submit(&seen(base, vec![set(Kind::Application, "web", "spec.title", "Web")])).expect("another object");
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn what_came_and_went_is_a_conflict() {
     let writer = hand.writer();
     let new = put(&application("new").replace("title: new", "title: other"));
     assert_eq!(&*conflict(&writer, base, new).place.file, "new.yaml");
-    let gone = conflict(&writer, base, set(Kind::Application, "web", "spec.title", "W"));
+    let gone = conflict(&writer, base, set(Kind::Application, "web", "spec.title", "Web"));
     assert_eq!(&*gone.place.file, "teams/shop/web/application.yaml");
     assert!(gone.by.is_some());
     conflict(&writer, base, put(&application("web").replace("title: web", "title: W")));

@@ -98,8 +98,8 @@ fn documents_go_and_their_neighbours_stay() {
     assert_eq!(files(&hand.path), ["all.yaml"]);
     let rest = format!("---\n# of b\n{}---\nkind: ConfigMap # not ours\n", application("b"));
     assert_eq!(show(&hand.path, "all.yaml"), rest);
-    writer.land(vec![set(Kind::Application, "b", "spec.title", "B")]);
-    assert_eq!(show(&hand.path, "all.yaml"), rest.replace("title: b", "title: B"));
+    writer.land(vec![set(Kind::Application, "b", "spec.title", "Bee")]);
+    assert_eq!(show(&hand.path, "all.yaml"), rest.replace("title: b-app", "title: Bee"));
     // What is gone already is as it should be, and what comes back is new.
     let head = hand.head();
     assert_eq!(writer.submit(&request(vec![Edit::Delete(key(Kind::Application, "a"))])).expect("fine").commit, head);
@@ -112,7 +112,7 @@ fn documents_go_and_their_neighbours_stay() {
 fn line_ends_marks_and_json_stay() {
     let windows = format!("\u{feff}{}", application("w").replace('\n', "\r\n"));
     let json = "{\"apiVersion\": \"portico.dev/v1alpha1\", \"kind\": \"Application\",\n \"metadata\": {\"name\": \"j\", \
-                \"namespace\": \"shop\"},\n \"spec\": {\"title\": \"j\"}}\n";
+                \"namespace\": \"shop\"},\n \"spec\": {\"title\": \"jay\"}}\n";
     let hand = Hand::with(&[("w.yaml", &windows), ("j.json", json)]);
     let writer = hand.writer();
     writer.land(vec![
@@ -121,7 +121,7 @@ fn line_ends_marks_and_json_stay() {
     ]);
     let expected = format!("{windows}  description: |-\r\n    two\r\n    lines\r\n");
     assert_eq!(hand.read("w.yaml"), expected);
-    assert_eq!(hand.read("j.json"), json.replace("\"title\": \"j\"", "\"title\": \"j\", \"description\": \"x\""));
+    assert_eq!(hand.read("j.json"), json.replace("\"title\": \"jay\"", "\"title\": \"jay\", \"description\": \"x\""));
 }
 
 #[test]

@@ -32,7 +32,7 @@ spec:
 pub fn application(name: &str) -> String {
     format!(
         "apiVersion: portico.dev/v1alpha1\nkind: Application\nmetadata: {{name: {name}, namespace: shop}}\n\
-         spec:\n  title: {name} # the title\n"
+         spec:\n  title: {name}-app # the title\n"
     )
 }
 

@@ -34,7 +34,7 @@ fn what_nobody_has_committed_stays() {
     writer.land(vec![set(Kind::Team, "shop", "spec.title", "X")]);
     assert_eq!(git(&hand.path, &["status", "--porcelain"]), before);
     let head = hand.head();
-    let refused = writer.refused(vec![set(Kind::Application, "web", "spec.title", "Y")]);
+    let refused = writer.refused(vec![set(Kind::Application, "web", "spec.title", "Yes")]);
     assert!(
         matches!(&refused, Refused::Uncommitted { file, .. } if file == "teams/shop/web/application.yaml"),
         "{refused}"
@@ -48,7 +48,7 @@ fn what_nobody_has_committed_stays() {
     assert!(hand.read("teams/shop/web/application.yaml").contains("title: mine"));
     // In one group the others land.
     git(&hand.path, &["checkout", "-q", "HEAD", "--", "teams/shop/web"]);
-    writer.land(vec![set(Kind::Application, "web", "spec.title", "Y")]);
+    writer.land(vec![set(Kind::Application, "web", "spec.title", "Yes")]);
 }
 
 #[test]
