@@ -24,6 +24,7 @@ demo: ## the whole path in a minute: no key 401, commit, key 200, over the limit
 test: ## all tests, those with a real Envoy included
 	@PORTICO_ENVOY="$$(scripts/envoy)"; PORTICO_KUBERNETES="$$(scripts/kubernetes)"; PORTICO_HELM="$$(scripts/helm)"; \
 	PORTICO_ARGOCD="$$(scripts/argocd)"; PORTICO_FLUX="$$(scripts/flux)"; PORTICO_OTELCOL="$$(scripts/otelcol)"; \
+	PORTICO_GITSERVER="$$(scripts/gitserver)"; export PORTICO_GITSERVER; \
 	PORTICO_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/portico"; \
 	export PORTICO_ENVOY PORTICO_KUBERNETES PORTICO_HELM PORTICO_ARGOCD PORTICO_FLUX PORTICO_OTELCOL PORTICO_BIN; \
 	cargo build --locked --workspace --bins; \

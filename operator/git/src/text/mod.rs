@@ -1,6 +1,8 @@
 //! From the text of a file to objects, or to what is wrong with it.
 
 mod chunk;
+pub(crate) mod edit;
+mod heads;
 mod locate;
 mod node;
 mod schema;
@@ -15,12 +17,15 @@ use portico_core::diagnostic::{Diagnostic, Place, Severity};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::validate::validate;
 
-use chunk::{Chunk, chunks};
+pub(crate) use chunk::{Chunk, chunks};
+pub use edit::{FieldPath, NotAPath, Step};
+pub(crate) use heads::heads;
 pub use locate::{Part, locate};
 use locate::{place, spot};
 use node::{Broken, MAX_DEPTH, Node, Parsed, Spot};
 use suggest::suggestion;
-use typed::{DEFAULT_NAMESPACE, is_name, is_namespace, is_ours};
+use typed::is_ours;
+pub(crate) use typed::{DEFAULT_NAMESPACE, is_name, is_namespace};
 use walk::{Fault, walk};
 
 /// The longest file of manifests, in bytes.
@@ -58,6 +63,12 @@ pub fn is_manifest(path: &str) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))
 }
 
+/// Whether a file is JSON and not YAML.
+#[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as manifests are told from other files")]
+pub(crate) fn is_json(path: &str) -> bool {
+    path.ends_with(".json")
+}
+
 /// Reads a file. Documents of other groups are left alone, and a file without `portico.dev` in it is not parsed.
 pub fn read(file: &Arc<str>, bytes: &[u8]) -> Contents {
     let mut contents = Contents::default();
@@ -90,7 +101,7 @@ pub fn read(file: &Arc<str>, bytes: &[u8]) -> Contents {
             return contents;
         }
     };
-    if file.ends_with(".json") {
+    if is_json(file) {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         read_chunk(file, Chunk { index: 0, line: 1, text }, true, &mut contents);
     } else {

@@ -165,7 +165,7 @@ impl Following {
         };
         let source = if branch.starts_with("refs/") { branch.clone() } else { format!("refs/heads/{branch}") };
         let mut options = FetchOptions::new();
-        options.remote_callbacks(self.callbacks());
+        options.remote_callbacks(callbacks(&self.remote.auth, &self.repository.git));
         options.download_tags(git2::AutotagOption::None);
         // A plus, because the other side may take commits back; what was read before does not depend on them.
         let fetched = other.fetch(&[format!("+{source}:{FETCHED}")], Some(&mut options), None);
@@ -182,38 +182,11 @@ impl Following {
 
     fn default_branch(&self, other: &mut git2::Remote<'_>) -> Result<String, WatchError> {
         let failed = |error| self.failed(error);
-        let connection = other.connect_auth(git2::Direction::Fetch, Some(self.callbacks()), None).map_err(failed)?;
+        let connection = other
+            .connect_auth(git2::Direction::Fetch, Some(callbacks(&self.remote.auth, &self.repository.git)), None)
+            .map_err(failed)?;
         let found = connection.default_branch().map_err(failed)?;
         Ok(String::from_utf8_lossy(&found).into_owned())
-    }
-
-    fn callbacks(&self) -> RemoteCallbacks<'_> {
-        let mut callbacks = RemoteCallbacks::new();
-        // libgit2 asks again after a refusal, without end if it is given an answer each time.
-        let mut tried = 0;
-        callbacks.credentials(move |url, user, allowed| {
-            tried += 1;
-            if tried > 3 {
-                let text = "the credentials were refused";
-                return Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, text));
-            }
-            let name = user.unwrap_or("git");
-            match &self.remote.auth {
-                _ if allowed.contains(CredentialType::USERNAME) => Cred::username(name),
-                Auth::Token { user, token } if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
-                    Cred::userpass_plaintext(user, token)
-                }
-                Auth::SshKey(path) if allowed.contains(CredentialType::SSH_KEY) => {
-                    Cred::ssh_key(name, None, path, None)
-                }
-                _ if allowed.contains(CredentialType::SSH_KEY) => Cred::ssh_key_from_agent(name),
-                _ if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
-                    Cred::credential_helper(&self.repository.git.config()?, url, user)
-                }
-                _ => Cred::default(),
-            }
-        });
-        callbacks
     }
 
     fn failed(&self, source: git2::Error) -> WatchError {
@@ -229,8 +202,36 @@ impl Following {
     }
 }
 
+/// What lets us in, of what the other side allows.
+pub(crate) fn callbacks<'a>(auth: &'a Auth, git: &'a git2::Repository) -> RemoteCallbacks<'a> {
+    let mut callbacks = RemoteCallbacks::new();
+    // libgit2 asks again after a refusal, without end if it is given an answer each time.
+    let mut tried = 0;
+    callbacks.credentials(move |url, user, allowed| {
+        tried += 1;
+        if tried > 3 {
+            let text = "the credentials were refused";
+            return Err(git2::Error::new(ErrorCode::Auth, ErrorClass::Callback, text));
+        }
+        let name = user.unwrap_or("git");
+        match auth {
+            _ if allowed.contains(CredentialType::USERNAME) => Cred::username(name),
+            Auth::Token { user, token } if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
+                Cred::userpass_plaintext(user, token)
+            }
+            Auth::SshKey(path) if allowed.contains(CredentialType::SSH_KEY) => Cred::ssh_key(name, None, path, None),
+            _ if allowed.contains(CredentialType::SSH_KEY) => Cred::ssh_key_from_agent(name),
+            _ if allowed.contains(CredentialType::USER_PASS_PLAINTEXT) => {
+                Cred::credential_helper(&git.config()?, url, user)
+            }
+            _ => Cred::default(),
+        }
+    });
+    callbacks
+}
+
 /// A URL that can be shown: without user and password.
-fn shown(url: &str) -> String {
+pub(crate) fn shown(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
     let end = rest.find('/').unwrap_or(rest.len());
     match rest[..end].rfind('@') {

@@ -1,0 +1,15 @@
+//! Writing desired state, into real repositories.
+#![allow(clippy::allow_attributes, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod concurrent;
+mod conflicts;
+mod edits;
+mod once;
+mod remote;
+mod review;
+mod stage;
+mod work_tree;
