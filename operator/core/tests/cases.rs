@@ -172,7 +172,11 @@ impl State {
 
     fn deletions(&self) -> impl Iterator<Item = Change> {
         let deleted = self.deleted.iter().map(|(key, (object, known))| {
-            let referring = self.objects.values().filter(|other| other.relies_on().contains(key));
+            // A subscription needs the products of its plan.
+            let plan = |key: &ObjectKey| self.objects.get(key).or_else(|| self.deleted.get(key).map(|(plan, _)| plan));
+            let by_plan = |one: &ObjectKey| plan(one).is_some_and(|plan| plan.relies_on().contains(key));
+            let needs = |other: &&Object| other.relies_on().iter().any(|one| one == key || by_plan(one));
+            let referring = self.objects.values().filter(needs);
             let later = referring.map(Object::key).filter(|other| !known.contains(other)).collect();
             Change::Delete { key: key.clone(), said: Some(object.clone()), deletion: Deletion::Before(later) }
         });
