@@ -962,7 +962,8 @@ impl Core {
 
     /// Numbers what came out and compares it with what was there.
     fn finish(&mut self, pass: Pass) -> Delta {
-        let Pass { marked: _, mut statuses, outputs, keys, placed: _, told: _, mut ended, moved: _, on, recomputed } = pass;
+        let Pass { marked: _, mut statuses, outputs, keys, placed: _, told: _, mut ended, moved: _, on, recomputed } =
+            pass;
         ended.sort();
         let mut keys: Vec<(bool, KeyWish)> = keys.into_values().collect();
         keys.sort_by(|(makes, one), (other, two)| (makes, &one.credential).cmp(&(other, &two.credential)));

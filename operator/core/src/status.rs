@@ -395,7 +395,8 @@ impl Core {
             },
             Kind::ApiProduct => {
                 let holders = self.world.plans_of.of(name).filter_map(|plan| self.holders.get(plan));
-                let plans = self.world.plans_of.of(name).filter(|plan| self.has(&(*plan).clone().of(Kind::Plan))).count();
+                let plans =
+                    self.world.plans_of.of(name).filter(|plan| self.has(&(*plan).clone().of(Kind::Plan))).count();
                 let affected = self.affected_by_product(name);
                 Detail::ApiProduct { plans, subscriptions: holders.sum(), affected }
             }

@@ -338,7 +338,8 @@ impl Engine {
     }
 
     fn met(&mut self, met: Met) {
-        let Met { key, uid, generation, is_guarded, deleted, said, observed, fingerprint, decided, is_void, granted } = met;
+        let Met { key, uid, generation, is_guarded, deleted, said, observed, fingerprint, decided, is_void, granted } =
+            met;
         let key = self.core.intern(&key.name).of(key.kind);
         let standing = self.objects.get(&key);
         if standing.is_none_or(|standing| standing.generation != generation) {
