@@ -66,6 +66,7 @@ pub struct Launch {
     envoy: Option<PathBuf>,
     xds: SocketAddr,
     api: SocketAddr,
+    portal: SocketAddr,
     arguments: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     disk: Option<u32>,
@@ -80,6 +81,7 @@ impl Launch {
             envoy: Some(envoy().to_owned()),
             xds: ports::free_address(),
             api: ports::free_address(),
+            portal: ports::free_address(),
             arguments: Vec::new(),
             environment: BTreeMap::new(),
             disk: None,
@@ -151,6 +153,11 @@ impl Launch {
         self.api
     }
 
+    /// Where its portal is.
+    pub fn portal(&self) -> SocketAddr {
+        self.portal
+    }
+
     /// The Envoys that run now for this state folder.
     pub fn envoys(&self) -> Vec<u32> {
         let state = self.folder.path();
@@ -182,6 +189,7 @@ impl Launch {
         };
         command.arg("up").arg(&self.source).arg("--state").arg(self.state());
         command.arg("--xds").arg(self.xds.to_string()).arg("--api").arg(self.api.to_string());
+        command.arg("--portal").arg(self.portal.to_string());
         match &self.envoy {
             Some(path) => command.arg("--envoy").arg(path),
             None => command.arg("--no-envoy"),

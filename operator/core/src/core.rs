@@ -61,6 +61,8 @@ pub struct Core {
     pub(crate) endpoints: Map<Name, u32>,
     /// How many subscriptions have a place on a plan.
     pub(crate) holders: Map<Name, usize>,
+    /// Subscriptions that wait for an owner's answer.
+    pub(crate) requests: BTreeSet<Name>,
     /// What plans are held to where, as gateways have confirmed it.
     pub(crate) enforced: Map<OutputKey, Vec<ApiPlan>>,
     pub(crate) gateways: Map<Name, GatewayState>,
@@ -740,6 +742,11 @@ impl Core {
                 for plan in self.world.asked(name).chain(granted.cloned()) {
                     self.mark_held(&plan, pass);
                 }
+                if view.as_ref().is_some_and(|view| view.asks()) {
+                    self.requests.insert(name.clone());
+                } else {
+                    self.requests.remove(name);
+                }
                 if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
                     for plan in self.world.asked(name) {
@@ -770,7 +777,7 @@ impl Core {
                     }
                 }
             }
-            Stage::Credential => self.credential(name, pass),
+            Stage::Credential => self.compute_credential(name, pass),
             Stage::Api => {
                 let apis = resolve::apis(scene, name);
                 let count = apis.iter().map(|(_, index, _)| index + 1).max().unwrap_or(0);
@@ -878,7 +885,7 @@ impl Core {
         }
     }
 
-    fn credential(&mut self, name: &Name, pass: &mut Pass) {
+    fn compute_credential(&mut self, name: &Name, pass: &mut Pass) {
         let scene = Scene { world: &self.world, views: &self.views, now: self.now };
         let view = resolve::credential(scene, name);
         self.alarm(Stage::Credential, name, view.as_ref().and_then(|view| view.wake));

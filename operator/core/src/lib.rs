@@ -14,6 +14,7 @@ pub mod explain;
 pub mod gateway;
 pub mod key;
 pub mod life;
+pub mod look;
 pub mod openapi;
 pub mod quota;
 mod resolve;

@@ -13,7 +13,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::resolve::{self, Fate, Hold, Idle};
-use crate::world::{Entry, Meta, World};
+use crate::world::{Entry, Meta, Table, World};
 
 /// A condition as Kubernetes knows them, without the times that a writer adds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -326,21 +326,25 @@ impl Core {
         self.world.portals.iter().map(|(name, entry)| (name.clone(), entry.spec.clone()))
     }
 
-    /// An Approval or a Subscription as it was put.
+    /// An object as it was put.
     pub fn object(&self, key: &ObjectKey) -> Option<Object> {
-        let name = &key.name;
+        fn of<S: Clone>(table: &Table<S>, name: &Name, wrap: fn(Box<S>) -> Spec) -> Option<(Meta, Spec)> {
+            table.get(name).map(|entry| (entry.meta.clone(), wrap(entry.spec.clone())))
+        }
+        let (name, world) = (&key.name, &self.world);
         let (meta, spec) = match key.kind {
-            Kind::Approval => {
-                let entry = self.world.approvals.get(name)?;
-                (&entry.meta, Spec::Approval(entry.spec.clone()))
-            }
-            Kind::Subscription => {
-                let entry = self.world.subscriptions.get(name)?;
-                (&entry.meta, Spec::Subscription(entry.spec.clone()))
-            }
-            _ => return None,
-        };
-        let Meta { created, generation, author } = meta.clone();
+            Kind::Portal => of(&world.portals, name, Spec::Portal),
+            Kind::Environment => of(&world.environments, name, Spec::Environment),
+            Kind::ApiProduct => of(&world.products, name, Spec::ApiProduct),
+            Kind::Plan => of(&world.plans, name, Spec::Plan),
+            Kind::Team => of(&world.teams, name, Spec::Team),
+            Kind::Developer => of(&world.developers, name, Spec::Developer),
+            Kind::Application => of(&world.applications, name, Spec::Application),
+            Kind::Subscription => of(&world.subscriptions, name, Spec::Subscription),
+            Kind::Approval => of(&world.approvals, name, Spec::Approval),
+            Kind::Credential => of(&world.credentials, name, Spec::Credential),
+        }?;
+        let Meta { created, generation, author } = meta;
         Some(Object { name: name.clone(), generation, created, author, spec })
     }
 

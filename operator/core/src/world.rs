@@ -12,6 +12,7 @@ use portico_crds::{
 use crate::batch::{Author, Deletion, Document, Object, Payment, Spec, asked, covered};
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, Names, ObjectKey};
+use crate::look;
 use crate::openapi::Read;
 use crate::table::{Map, Referrers};
 
@@ -86,7 +87,10 @@ pub(crate) struct World {
     pub(crate) products_in: Referrers<Name>,
     pub(crate) plans_of: Referrers<Name>,
     pub(crate) applications_by_reference: Referrers<Name>,
+    /// By team; those that name none, by their namespace and an empty name.
     pub(crate) applications_of_team: Referrers<Name>,
+    pub(crate) teams_of_member: Referrers<Name>,
+    pub(crate) developers_by_mail: Referrers<Name>,
     pub(crate) subscriptions_of_application: Referrers<Name>,
     pub(crate) subscriptions_to_plan: Referrers<Name>,
     pub(crate) approvals_of_subscription: Referrers<Name>,
@@ -341,7 +345,7 @@ impl World {
         self.meta(key)?.generation
     }
 
-    fn meta(&self, key: &ObjectKey) -> Option<&Meta> {
+    pub(crate) fn meta(&self, key: &ObjectKey) -> Option<&Meta> {
         fn of<'a, S>(table: &'a Table<S>, name: &Name) -> Option<&'a Meta> {
             table.get(name).map(|entry| &entry.meta)
         }
@@ -383,6 +387,8 @@ impl World {
             Role::PlanOf => &mut self.plans_of,
             Role::ApplicationNamed => &mut self.applications_by_reference,
             Role::ApplicationOf => &mut self.applications_of_team,
+            Role::MemberOf => &mut self.teams_of_member,
+            Role::AccountOf => &mut self.developers_by_mail,
             Role::SubscriptionOf => &mut self.subscriptions_of_application,
             Role::SubscriptionTo => &mut self.subscriptions_to_plan,
             Role::ApprovalOf => &mut self.approvals_of_subscription,
@@ -437,6 +443,8 @@ enum Role {
     PlanOf,
     ApplicationNamed,
     ApplicationOf,
+    MemberOf,
+    AccountOf,
     SubscriptionOf,
     SubscriptionTo,
     ApprovalOf,
@@ -465,13 +473,14 @@ impl Links for EnvironmentSpec {
 
 impl Links for TeamSpec {
     fn links(&self, _: &Name) -> Vec<Link> {
-        Vec::new()
+        let members = self.members.iter().map(|member| look::person(&member.mail));
+        members.map(|target| Link { role: Role::MemberOf, target }).collect()
     }
 }
 
 impl Links for DeveloperSpec {
     fn links(&self, _: &Name) -> Vec<Link> {
-        Vec::new()
+        vec![Link { role: Role::AccountOf, target: look::person(&self.mail) }]
     }
 }
 
@@ -492,9 +501,12 @@ impl Links for PlanSpec {
 impl Links for ApplicationSpec {
     fn links(&self, name: &Name) -> Vec<Link> {
         let reference = self.reference_id.iter().map(|reference| World::reference(reference));
-        let team = self.team.iter().map(|team| World::resolve_local(team, name));
-        let team = team.map(|target| Link { role: Role::ApplicationOf, target });
-        reference.map(|target| Link { role: Role::ApplicationNamed, target }).chain(team).collect()
+        let target = match &self.team {
+            Some(team) => World::resolve_local(team, name),
+            None => name.beside(""),
+        };
+        let team = Link { role: Role::ApplicationOf, target };
+        reference.map(|target| Link { role: Role::ApplicationNamed, target }).chain([team]).collect()
     }
 }
 

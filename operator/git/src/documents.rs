@@ -225,7 +225,7 @@ fn text(files: &Files<'_>, path: &str, id: Oid) -> Result<Found, SourceError> {
 }
 
 /// The file that `path` means in the file `base`, from the root of the tree.
-fn target(base: &str, path: &str) -> Result<String, String> {
+pub(crate) fn target(base: &str, path: &str) -> Result<String, String> {
     if path.starts_with('/') || path.contains(['\\', '\0']) {
         return Err(format!("`{}` is not a relative path", path.escape_debug()));
     }

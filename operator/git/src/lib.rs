@@ -11,6 +11,7 @@ mod deleted;
 mod documents;
 mod history;
 mod index;
+mod pages;
 mod reader;
 mod signature;
 mod source;

@@ -86,6 +86,16 @@ pub struct Up {
     /// Where `/healthz`, `/readyz` and `POST /hooks/git` are served; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8484")]
     pub api: SocketAddr,
+    /// Where the developer portal is; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    portal: SocketAddr,
+    /// Serve no developer portal
+    #[arg(long, conflicts_with = "portal")]
+    no_portal: bool,
+    /// Let whoever is at this machine sign in to the portal as anybody, for trying out; by default where no Portal says how to
+    /// sign in. The portal then answers on this machine only
+    #[arg(long)]
+    pub local_sign_in: bool,
     /// Accept a commit that takes everything away
     #[arg(long)]
     pub allow_empty: bool,
@@ -95,6 +105,13 @@ pub struct Up {
     /// How log messages are written
     #[arg(long, value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+impl Up {
+    /// Where the portal is, if there is to be one.
+    pub fn portal(&self) -> Option<SocketAddr> {
+        (!self.no_portal).then_some(self.portal)
+    }
 }
 
 const OPERATOR_HELP: &str = "\

@@ -15,7 +15,7 @@ use super::deletion::missed;
 use super::plan::PlanTerms;
 use super::{Scene, sooner};
 use crate::batch::Payment;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Severity};
 use crate::gateway::GrantedScope;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::world::{Entry, World};
@@ -83,6 +83,13 @@ impl SubscriptionView {
     /// The grant, where a gateway should let it pass now.
     pub(crate) fn in_force(&self) -> Option<&Grant> {
         matches!(self.phase, Phase::Active | Phase::PendingCancellation).then_some(self.grant.as_ref()).flatten()
+    }
+
+    /// Whether it waits for somebody's answer: it has something to ask, reads well, and was not answered.
+    pub(crate) fn asks(&self) -> bool {
+        let is_over = self.ended() || matches!(self.phase, Phase::PendingPayment | Phase::PaymentFailed);
+        let is_broken = self.problems.iter().any(|problem| problem.severity == Severity::Error);
+        self.waiting.is_some() && self.against.is_none() && !is_over && !is_broken
     }
 
     /// Over for good: its keys are destroyed.

@@ -72,7 +72,7 @@ async fn answered(
 
 async fn status(State(events): State<Sender<Event>>) -> Answer {
     answered(&events, |engine| {
-        let mut status = answer::status(&engine.core);
+        let mut status = answer::status(&engine.core.read());
         let gateways: serde_json::Map<String, Value> = engine
             .environments()
             .into_iter()
@@ -90,11 +90,11 @@ async fn status(State(events): State<Sender<Event>>) -> Answer {
 }
 
 async fn access(State(events): State<Sender<Event>>) -> Answer {
-    answered(&events, |engine| Ok(serde_json::to_value(engine.core.access())?)).await
+    answered(&events, |engine| Ok(serde_json::to_value(engine.core.read().access())?)).await
 }
 
 async fn explain(State(events): State<Sender<Event>>, Query(named): Query<Named>) -> Answer {
-    answered(&events, move |engine| answer::explain(&engine.core, &engine.reader, &object(&named.name)?)).await
+    answered(&events, move |engine| answer::explain(&engine.core.read(), &engine.reader, &object(&named.name)?)).await
 }
 
 async fn reveal(State(events): State<Sender<Event>>, Query(named): Query<Named>) -> Answer {

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use jiff::Timestamp;
-use portico_core::Core;
 use portico_core::api_key::ApiKey;
 use portico_core::batch::{Batch, Change, Fact, Spec};
 use portico_core::delta::{Delta, KeyWish};
@@ -20,6 +19,7 @@ use portico_core::quota::Record;
 use portico_envoy::translate::KeySource as _;
 use portico_git::watch::Signal;
 use portico_git::{Advance, CommitId, ReadError, Reader};
+use portico_portal::Shared;
 use portico_secrets::Store;
 
 use super::gateway::{Gateway, News};
@@ -49,7 +49,7 @@ const RETRY: Duration = Duration::from_secs(2);
 
 /// Everything that one repository needs.
 pub struct Engine {
-    pub core: Core,
+    pub core: Shared,
     pub reader: Reader,
     store: Store,
     gateway: Gateway,
@@ -80,7 +80,7 @@ impl Engine {
     /// An engine that has read nothing yet.
     pub fn new(reader: Reader, store: Store, gateway: Gateway, say: Say) -> Self {
         Engine {
-            core: Core::new(),
+            core: Shared::new(),
             reader,
             store,
             gateway,
@@ -250,7 +250,7 @@ impl Engine {
             match change {
                 Change::Put(object) if competes(object.spec.kind()) => {
                     let key = object.key();
-                    if !first && self.core.has(&key) {
+                    if !first && self.core.read().has(&key) {
                         continue;
                     }
                     let own = if let Spec::Subscription(spec) = &object.spec {
@@ -324,7 +324,8 @@ impl Engine {
     fn apply(&mut self, changes: Vec<Change>, facts: Vec<Fact>, mut announcement: Option<Announcement>) {
         let (mut changes, mut facts) = (changes, facts);
         loop {
-            let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
+            let batch = Batch { now: Timestamp::now(), changes, facts };
+            let delta = self.core.change(|core| core.apply(batch));
             changes = Vec::new();
             if let Some(announcement) = &mut announcement {
                 announcement.add(&delta);
@@ -436,7 +437,9 @@ impl Engine {
 
     /// Everything that is wrong, each with its place.
     pub fn diagnostics(&self) -> Vec<Diagnostic> {
-        let mut all: Vec<Diagnostic> = self.core.diagnostics().into_iter().chain(&self.loose).cloned().collect();
+        let core = self.core.read();
+        let mut all: Vec<Diagnostic> = core.diagnostics().into_iter().chain(&self.loose).cloned().collect();
+        drop(core);
         for diagnostic in &mut all {
             if let Err(error) = self.reader.resolve(diagnostic) {
                 tracing::debug!(%error, "no place for a diagnostic");

@@ -5,7 +5,10 @@ mod control;
 mod engine;
 mod gateway;
 mod keys;
+mod portal;
+mod preview;
 mod say;
+mod shown;
 
 use std::io::Write;
 use std::path::Path;
@@ -15,6 +18,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use nix::sys::stat::{Mode, umask};
 use portico_git::watch::{Auth, Remote, Trigger, Watch, watch, watch_remote};
+use portico_git::write::{Elsewhere, Target};
 use portico_git::{Options, Reader, Repository};
 use portico_secrets::{KeyLocation, Store};
 use tokio::runtime::Runtime;
@@ -29,6 +33,9 @@ use say::Say;
 
 pub use engine::chain;
 
+/// How long a repository elsewhere may take to answer, when the portal writes to it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Follows a repository until it is told to stop.
 pub fn run(options: &Up) -> anyhow::Result<()> {
     // Whatever is written from here on, by Envoy too, is nobody else's business.
@@ -36,7 +43,7 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
     let origin = Origin::parse(&options.repository)?;
     let state = origin.state(options.state.state.as_deref())?;
     let store = Store::open(&state, KeyLocation::Beside).context("cannot open the secret store")?;
-    let Followed { repository, watch, folder } = follow(&origin, &state, options)?;
+    let Followed { repository, watch, folder, target } = follow(&origin, &state, options)?;
     let say = Say::new();
 
     let runtime = Runtime::new().context("cannot start the runtime")?;
@@ -47,18 +54,38 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
     let gateway = Gateway::start(runtime.handle(), options.xds, how, counts, events.clone())?;
     let xds = gateway.address();
 
-    let reader = Reader::new(repository, Options { folder, allow_empty: options.allow_empty });
+    let files = repository.again().context("cannot open the repository")?;
+    let reader = Reader::new(repository, Options { folder: folder.clone(), allow_empty: options.allow_empty });
     let trigger = watch.trigger();
     let api = runtime.block_on(api::serve(options.api, events.clone(), trigger.clone()))?;
     {
         let _within = runtime.enter();
         control::serve(&socket(&state), events.clone())?;
     }
+    let engine = Engine::new(reader, store, gateway, say);
+    let shown = match options.portal() {
+        Some(address) => {
+            let site = portal::Site {
+                events: events.clone(),
+                repository: files,
+                state: &state,
+                local: options.local_sign_in,
+                target,
+                folder,
+                trigger: trigger.clone(),
+            };
+            Some(runtime.block_on(portal::serve(address, engine.core.reading(), site))?)
+        }
+        None => None,
+    };
     let mut out = std::io::stdout().lock();
     writeln!(out, "Portico {} follows {}", env!("CARGO_PKG_VERSION"), options.repository)?;
     writeln!(out, "  state     {}", state.display())?;
     writeln!(out, "  gateways  get their configuration from {xds}")?;
     writeln!(out, "  health    http://{api}/readyz")?;
+    if let Some(address) = shown {
+        writeln!(out, "  portal    http://{}", portal::shown(address))?;
+    }
     drop(out);
 
     let signals = events.clone();
@@ -71,7 +98,7 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
         }
     });
     runtime.spawn(obey(events, trigger));
-    let outcome = Engine::new(reader, store, gateway, say).run(&inbox);
+    let outcome = engine.run(&inbox);
     let _ = std::fs::remove_file(socket(&state));
     runtime.shutdown_timeout(Duration::from_secs(2));
     outcome
@@ -82,6 +109,8 @@ struct Followed {
     watch: Watch,
     /// The folder in the repository that holds the desired state.
     folder: String,
+    /// Where the portal writes.
+    target: Target,
 }
 
 /// Opens the repository, or the copy of one elsewhere, and begins to watch it.
@@ -100,7 +129,8 @@ fn follow(origin: &Origin, state: &Path, options: &Up) -> anyhow::Result<Followe
             let inside = path.strip_prefix(root).unwrap_or(Path::new(""));
             let folder = inside.join(&options.path).to_string_lossy().trim_matches('/').to_owned();
             let watch = watch(root, branch, poll).context("cannot follow the repository")?;
-            Ok(Followed { repository: Repository::open(root)?, watch, folder })
+            let target = Target::Here { path: root.to_owned(), branch: options.branch.clone() };
+            Ok(Followed { repository: Repository::open(root)?, watch, folder, target })
         }
         Origin::Remote(url) => {
             let copy = state.join("copy.git");
@@ -108,10 +138,17 @@ fn follow(origin: &Origin, state: &Path, options: &Up) -> anyhow::Result<Followe
                 Ok(token) => Auth::Token { user: "portico".to_owned(), token },
                 Err(_) => Auth::Git,
             };
+            let target = Target::Elsewhere(Elsewhere {
+                url: url.clone(),
+                branch: options.branch.clone(),
+                copy: state.join("written.git"),
+                auth: auth.clone(),
+                limit: PATIENCE,
+            });
             let remote =
                 Remote { url: url.clone(), branch: options.branch.clone(), copy: copy.clone(), auth, interval: poll };
             let watch = watch_remote(remote).context("cannot follow the repository")?;
-            Ok(Followed { repository: Repository::open(&copy)?, watch, folder: options.path.clone() })
+            Ok(Followed { repository: Repository::open(&copy)?, watch, folder: options.path.clone(), target })
         }
     }
 }

@@ -1,0 +1,17 @@
+//! The time and chance that sessions need.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+
+/// Now, in seconds.
+pub(crate) fn now() -> i64 {
+    Timestamp::now().as_second()
+}
+
+/// 128 bits that nobody guesses, as a word; `None` where the system has no randomness.
+pub(crate) fn word() -> Option<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(URL_SAFE_NO_PAD.encode(bytes))
+}

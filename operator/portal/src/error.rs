@@ -1,0 +1,83 @@
+//! What a page answers instead of itself.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+
+/// Why there is no page. The guard makes a page of it, or a problem for programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Oops {
+    /// There is no such thing, or it is none of the visitor's business.
+    NotFound,
+    /// One has to sign in for that.
+    SignIn {
+        /// Where to go afterwards.
+        to: String,
+    },
+    /// The visitor sees it and may not do this with it. A sentence that says what to do.
+    Forbidden(String),
+    /// What was sent cannot be used. A sentence that says what to do.
+    Bad(String),
+    /// The request comes from elsewhere than from a page of the portal.
+    Foreign(&'static str),
+    /// Too many tries: come again in so many seconds.
+    Often(i64),
+    /// Something that is needed does not answer.
+    Unavailable(String),
+}
+
+impl Oops {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Oops::NotFound => StatusCode::NOT_FOUND,
+            Oops::SignIn { .. } => StatusCode::UNAUTHORIZED,
+            Oops::Forbidden(_) | Oops::Foreign(_) => StatusCode::FORBIDDEN,
+            Oops::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Oops::Often(_) => StatusCode::TOO_MANY_REQUESTS,
+            Oops::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What happened, in a few words.
+    pub(crate) fn title(&self) -> &'static str {
+        match self {
+            Oops::NotFound => "There is nothing here",
+            Oops::SignIn { .. } => "Sign in first",
+            Oops::Forbidden(_) => "You may not do that",
+            Oops::Bad(_) => "That did not work",
+            Oops::Foreign(_) => "This request was not made here",
+            Oops::Often(_) => "Too many tries",
+            Oops::Unavailable(_) => "Not now",
+        }
+    }
+
+    /// What to do, in a sentence.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Oops::NotFound => {
+                "The address may be mistyped, or what was here is gone, or it is not yours to see.".to_owned()
+            }
+            Oops::SignIn { .. } => "This is for people who have signed in.".to_owned(),
+            Oops::Forbidden(text) | Oops::Bad(text) | Oops::Unavailable(text) => text.clone(),
+            Oops::Often(seconds) => format!("Try again in {seconds} seconds."),
+            Oops::Foreign(why) => format!("{why} Go back, load the page anew, and try again."),
+        }
+    }
+}
+
+impl IntoResponse for Oops {
+    fn into_response(self) -> Response {
+        let mut response = match &self {
+            Oops::SignIn { to } => {
+                let query = serde_urlencoded::to_string([("to", to)]).unwrap_or_default();
+                return Redirect::to(&format!("/sign-in?{query}")).into_response();
+            }
+            other => other.status().into_response(),
+        };
+        if let Oops::Often(seconds) = &self {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        // The guard turns it into something to read.
+        response.extensions_mut().insert(self);
+        response
+    }
+}

@@ -1,0 +1,90 @@
+//! A first call that works: where to, and what.
+
+use portico_core::Core;
+use portico_core::key::Name;
+use portico_core::look;
+
+use super::product::addresses;
+use crate::openapi::Operation;
+
+/// A place to call with a credential.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) product: Name,
+    pub(crate) title: String,
+    pub(crate) version: String,
+    pub(crate) url: String,
+    /// The header that holds the key.
+    pub(crate) header: String,
+    /// The only operations that the plan allows; empty is all.
+    pub(crate) only: Vec<String>,
+    /// Methods that the plan denies.
+    pub(crate) denied: Vec<String>,
+}
+
+impl Place {
+    /// Whether the plan lets an operation be called.
+    pub(crate) fn allows(&self, operation: &Operation) -> bool {
+        let named = |one: &String| {
+            operation.id.as_ref() == Some(one) || *one == format!("{} {}", operation.method, operation.path)
+        };
+        (self.only.is_empty() || self.only.iter().any(named)) && !self.denied.contains(&operation.method)
+    }
+}
+
+/// Where a credential can be used, for what is granted: one place for each product.
+pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
+    let Some(spec) = core.credential(credential) else { return Vec::new() };
+    let environment = look::resolve(&spec.environment, credential);
+    let Some(settings) = core.environment(&environment) else { return Vec::new() };
+    let header = settings.gateway.envoy.as_ref().map_or("x-api-key", |envoy| &envoy.api_key_header);
+    let named = spec.subscription.as_ref();
+    let subscriptions: Vec<Name> = match (named, core.application_of(credential)) {
+        (Some(one), _) => vec![Name::new(credential.namespace(), one.name.as_str())],
+        (None, Some(application)) => core.subscriptions_of(&application).cloned().collect(),
+        (None, None) => Vec::new(),
+    };
+    let mut places = Vec::new();
+    for granted in subscriptions.iter().filter_map(|subscription| core.granted(subscription)) {
+        let Some(plan) = core.plan(&granted.plan) else { continue };
+        for covered in &plan.products {
+            let product = look::resolve_product(covered, &granted.plan);
+            let Some(said) = core.product(&product) else { continue };
+            let at = |address: &super::product::Address| address.name == environment;
+            let Some(address) = addresses(core, &product, said).into_iter().find(at) else { continue };
+            let denied = plan.limits.iter().filter(|limit| limit.requests == 0);
+            places.push(Place {
+                title: said.title.clone(),
+                product,
+                version: address.version,
+                url: address.url,
+                header: header.to_owned(),
+                only: covered.operations.clone(),
+                denied: denied.flat_map(|limit| limit.methods.clone()).collect(),
+            });
+        }
+    }
+    places
+}
+
+/// A command for a shell that calls an address with a key. Nothing that stands in the address is more than text to the shell.
+pub(crate) fn curl(header: &str, key: &str, url: &str) -> String {
+    format!("curl -H {} {}", quoted(&format!("{header}: {key}")), quoted(url))
+}
+
+fn quoted(text: &str) -> String {
+    let visible: String = text.chars().filter(|character| !character.is_control()).collect();
+    format!("'{}'", visible.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_sees_text_only() {
+        let url = "http://api.example/a'; rm -rf ~ #$(id)`id`\nexit";
+        let command = curl("x-api-key", "ptk_1", url);
+        assert_eq!(command, "curl -H 'x-api-key: ptk_1' 'http://api.example/a'\\''; rm -rf ~ #$(id)`id`exit'");
+    }
+}

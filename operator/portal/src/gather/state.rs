@@ -1,0 +1,186 @@
+//! How subscriptions and credentials stand, in words.
+
+use jiff::Timestamp;
+use portico_core::Core;
+use portico_core::key::{Kind, Name};
+use portico_core::look;
+use portico_core::status::Detail;
+use portico_crds::{ApprovalMode, Decision, Phase, SubscriptionStage};
+
+use crate::may::asked;
+use crate::words::{self, Tone};
+
+/// How something stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) label: &'static str,
+    pub(crate) tone: Tone,
+    /// More about it, where there is more to say.
+    pub(crate) text: Option<String>,
+}
+
+/// How a subscription stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) state: State,
+    pub(crate) phase: Phase,
+    pub(crate) stage: SubscriptionStage,
+    /// The plan that is granted.
+    pub(crate) plan: Option<Name>,
+    /// Scopes that are granted, with their product.
+    pub(crate) scopes: Vec<(Name, String)>,
+    pub(crate) approval: Option<Name>,
+    pub(crate) ends_at: Option<Timestamp>,
+    /// Whether it is granted and every gateway has confirmed it.
+    pub(crate) works: bool,
+}
+
+/// How a subscription stands; `None` where there is none.
+pub(crate) fn subscription(core: &Core, name: &Name) -> Option<Standing> {
+    let status = core.status(&name.clone().of(Kind::Subscription))?;
+    let Some(Detail::Subscription { phase, stage, plan, scopes, approval, ends_at }) = status.detail.clone() else {
+        return None;
+    };
+    let (label, tone) = words::phase(phase);
+    let against = answer_against(core, name);
+    let is_enforced =
+        status.condition("Programmed").is_none_or(|condition| condition.status || condition.reason == "Nothing");
+    let waiting = core.waiting(name);
+    let (label, tone, text) = match (phase, &against, waiting) {
+        (Phase::Rejected, Some((_, reason)), _) => (label, tone, Some(reason.clone())),
+        (Phase::Pending, Some((Decision::ChangesRequested, reason)), _) => {
+            ("Changes asked for", Tone::Warn, Some(reason.clone()))
+        }
+        (Phase::Pending, _, Some(_)) if asks_owner(core, name) => {
+            ("Waiting for approval", tone, Some(waits_for(core, name)))
+        }
+        (Phase::Active | Phase::PendingCancellation, Some((_, reason)), Some(_)) => {
+            (label, tone, Some(format!("What else it asks for was not granted: {reason}")))
+        }
+        (Phase::Active | Phase::PendingCancellation, None, Some(waiting)) => {
+            (label, tone, Some(format!("Something waits for an answer: {waiting}.")))
+        }
+        (Phase::Active, _, None) if !is_enforced => {
+            ("Being enforced", Tone::Info, Some("The gateway has not confirmed it yet.".to_owned()))
+        }
+        (Phase::Suspended, ..) => (label, tone, Some("Its keys are kept, and work again once it goes on.".to_owned())),
+        (_, _, waiting) => (label, tone, waiting.map(sentence)),
+    };
+    let works = matches!(phase, Phase::Active | Phase::PendingCancellation) && is_enforced;
+    let scopes = scopes.into_iter().map(|scope| (scope.product, scope.scope.to_string())).collect();
+    Some(Standing { state: State { label, tone, text }, phase, stage, plan, scopes, approval, ends_at, works })
+}
+
+/// Whether the plan that is asked for is granted by somebody.
+fn asks_owner(core: &Core, name: &Name) -> bool {
+    core.asks(name)
+        && asked(core, name)
+            .iter()
+            .any(|plan| core.plan(plan).is_some_and(|plan| plan.approval.mode == ApprovalMode::Manual))
+}
+
+/// Whose answer it waits for.
+fn waits_for(core: &Core, name: &Name) -> String {
+    let owner = asked(core, name).into_iter().find_map(|plan| {
+        let spec = core.plan(&plan)?;
+        let product = look::resolve_product(spec.products.first()?, &plan);
+        Some(core.product(&product)?.owner.as_ref()?.name.clone())
+    });
+    match owner {
+        Some(owner) => format!("{owner} looks at it. You need not do anything."),
+        None => "The owner looks at it. You need not do anything.".to_owned(),
+    }
+}
+
+/// The newest answer that counts and is not a grant, and its reason.
+fn answer_against(core: &Core, name: &Name) -> Option<(Decision, String)> {
+    let answers = core.approvals_of(name).filter(|answer| core.approval_stands(answer));
+    let newest = answers.max_by_key(|answer| (core.created(&(*answer).clone().of(Kind::Approval)), *answer))?;
+    let spec = core.approval(newest)?;
+    let reason = spec.reason.clone().unwrap_or_else(|| "No reason is given.".to_owned());
+    (spec.decision != Decision::Granted).then_some((spec.decision, reason))
+}
+
+/// A sentence that begins like one and ends like one.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{end}", characters.as_str())
+}
+
+/// How a credential stands.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
+    pub(crate) name: Name,
+    pub(crate) title: String,
+    pub(crate) environment: String,
+    pub(crate) state: State,
+    pub(crate) fingerprint: Option<String>,
+    pub(crate) generation: Option<i64>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) previous_until: Option<Timestamp>,
+    /// What its own file says: which generation is asked for, and whether it is off.
+    pub(crate) asked: i64,
+    pub(crate) is_off: bool,
+    /// Whether its own file says that the old key ends at once.
+    pub(crate) ends_at_once: bool,
+}
+
+impl Credential {
+    /// Whether its key is on its way.
+    pub(crate) fn is_being_made(&self) -> bool {
+        self.state.tone == Tone::Info
+    }
+}
+
+/// How a credential stands; `None` where there is none.
+pub(crate) fn credential(core: &Core, name: &Name) -> Option<Credential> {
+    let spec = core.credential(name)?;
+    let status = core.status(&name.clone().of(Kind::Credential))?;
+    let ready = status.condition("Ready")?;
+    let (label, tone, text) = match (ready.status, ready.reason) {
+        (true, "Ready") => ("Works", Tone::Good, None),
+        (true, "ExpiresSoon") => ("Ends soon", Tone::Warn, None),
+        (_, "Suspended") => ("Paused", Tone::Plain, Some("Its subscription is paused.".to_owned())),
+        (_, "Disabled") => ("Off", Tone::Plain, Some("It works again once it is switched on.".to_owned())),
+        (_, "Cancelled" | "Expired") => ("Over", Tone::Plain, None),
+        (_, "Rejected") => ("Turned down", Tone::Bad, None),
+        (_, "Pending") => ("Waiting", Tone::Warn, Some(sentence(&ready.message))),
+        (_, "Programming" | "Issuing") => ("Being made", Tone::Info, None),
+        _ => ("Does not work", Tone::Bad, Some(sentence(&ready.message))),
+    };
+    let (generations, fingerprint, previous_until, expires_at) = match status.detail.clone() {
+        Some(Detail::Credential { generations, fingerprint, previous_valid_until, expires_at }) => {
+            (generations, fingerprint, previous_valid_until, expires_at)
+        }
+        _ => (Vec::new(), None, None, None),
+    };
+    let environment = look::resolve(&spec.environment, name);
+    let environment = core.environment(&environment).and_then(|spec| spec.title.clone());
+    Some(Credential {
+        name: name.clone(),
+        title: spec.title.unwrap_or_else(|| name.name().to_string()),
+        environment: environment.unwrap_or_else(|| spec.environment.name.clone()),
+        state: State { label, tone, text },
+        fingerprint,
+        generation: generations.last().copied(),
+        expires_at,
+        previous_until,
+        asked: spec.generation,
+        is_off: spec.disabled,
+        ends_at_once: spec.overlap.is_some_and(|overlap| overlap.seconds == 0),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sentence;
+
+    #[test]
+    fn sentences_are_sentences() {
+        assert_eq!(sentence("it was cancelled on Monday"), "It was cancelled on Monday.");
+        assert_eq!(sentence("Why?"), "Why?");
+        assert_eq!(sentence(""), ".");
+    }
+}

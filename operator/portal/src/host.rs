@@ -1,0 +1,126 @@
+//! What the portal needs besides the core: files, keys, and somebody who writes to Git. A front end implements it.
+
+use std::fmt;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use portico_core::api_key::ApiKey;
+use portico_core::batch::Object;
+use portico_core::diagnostic::Diagnostic;
+use portico_core::key::{Name, ObjectKey};
+use serde_json::Value;
+
+/// Whoever runs the portal.
+pub trait Host: Send + Sync + 'static {
+    /// What is read now, as a word that changes with it: a commit. Whatever was made of files is good for as long as it stays.
+    fn revision(&self) -> BoxFuture<'_, Option<String>>;
+
+    /// A file that a product names, by its path relative to the product's own file. `None`: there is no such file.
+    fn file<'a>(&'a self, product: &'a Name, path: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, HostError>>;
+
+    /// A secret that a Portal names: in its namespace, under a key, which may be left out where there is one only.
+    fn secret<'a>(&'a self, secret: &'a Name, key: Option<&'a str>) -> BoxFuture<'a, Result<String, HostError>>;
+
+    /// The keys of a credential that exist, newest first.
+    fn keys<'a>(&'a self, credential: &'a Name) -> BoxFuture<'a, Result<Vec<Key>, HostError>>;
+
+    /// Remembers for good that the key with this fingerprint is shown to somebody. Answers whether that is the first time.
+    fn shown<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<bool, HostError>>;
+
+    /// Whether the key with this fingerprint was shown to somebody.
+    fn was_shown<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, bool>;
+
+    /// Whether wishes can be carried out here at all.
+    fn writes(&self) -> bool;
+
+    /// Carries out a wish, whole or not at all. What it answers has landed for good.
+    fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>>;
+
+    /// Whether what is read now has a commit in it that something landed as.
+    fn has_read<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<bool, HostError>>;
+}
+
+/// A key, for the one page that shows it.
+#[derive(Clone)]
+pub struct Key {
+    /// Which generation of its credential it is.
+    pub generation: i64,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The key itself.
+    pub key: ApiKey,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "generation {} [redacted]", self.generation)
+    }
+}
+
+/// Something cannot be had now.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct HostError(pub String);
+
+/// What somebody wants to be different.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// By which it is followed.
+    pub id: String,
+    /// By which it is known when it is sent again.
+    pub once: String,
+    /// The name of whoever wants it.
+    pub name: String,
+    /// And the mail address.
+    pub mail: String,
+    /// What it is, on one line.
+    pub summary: String,
+    /// What is to be different, in this order.
+    pub edits: Vec<Edit>,
+}
+
+/// One change of desired state.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Edit {
+    /// The object says this, and is made where it is not there.
+    Put(Box<Object>),
+    /// One field of an object says this.
+    Set {
+        /// The object.
+        key: ObjectKey,
+        /// The field: `spec.disabled`.
+        path: &'static str,
+        /// What it says.
+        value: Value,
+    },
+    /// One field of an object is not there.
+    Unset {
+        /// The object.
+        key: ObjectKey,
+        /// The field.
+        path: &'static str,
+    },
+    /// The object is not there.
+    Delete(ObjectKey),
+}
+
+/// A wish that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Landed {
+    /// The commit that it became.
+    pub commit: String,
+}
+
+/// A wish that was not carried out: nothing is different.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Refused {
+    /// It would not do what is wanted.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Problems(Vec<Diagnostic>),
+    /// Somebody else has changed the same in the meantime.
+    #[error("somebody has changed the same in the meantime: {0}")]
+    Conflict(String),
+    /// It cannot be written now.
+    #[error("{0}")]
+    Unavailable(String),
+}

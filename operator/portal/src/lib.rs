@@ -1,0 +1,35 @@
+//! Portico's developer portal: pages and an API for people who look for APIs, subscribe to plans and decide about requests.
+//!
+//! It reads the core through a [`Reading`] and whatever else it needs through a [`Host`], which a front end implements. It
+//! keeps nothing of its own but who is signed in, and that is in the browser, sealed.
+
+mod assets;
+mod clock;
+mod color;
+mod error;
+mod form;
+mod gather;
+mod guard;
+mod host;
+mod limiter;
+mod markdown;
+mod may;
+mod openapi;
+mod pages;
+mod people;
+mod portal;
+mod routes;
+mod seal;
+mod search;
+mod session;
+mod shared;
+mod sign_in;
+mod ui;
+mod wish;
+mod words;
+
+pub use host::{Edit, Host, HostError, Key, Landed, Refused, Wish};
+pub use portal::{Portal, Settings};
+pub use routes::{Action, Reach, Route, router, routes, serve};
+pub use seal::SealingKey;
+pub use shared::{Reading, Shared};

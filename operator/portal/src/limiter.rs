@@ -1,0 +1,78 @@
+//! Limits on trying to sign in: so many tries from one address, and so many altogether.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+/// So many tries in a window from one address.
+const TRIES: u32 = 60;
+/// So many tries in a window altogether.
+const ALL_TRIES: u32 = 2_000;
+/// The length of a window, in seconds.
+const WINDOW: i64 = 60;
+
+/// Counts tries.
+#[derive(Debug, Default)]
+pub(crate) struct Limiter {
+    counted: Mutex<Counted>,
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    window: i64,
+    all: u32,
+    by_address: HashMap<IpAddr, u32>,
+}
+
+impl Limiter {
+    /// Counts a try; `Err` is how many seconds to wait.
+    pub(crate) fn try_once(&self, address: IpAddr, now: i64) -> Result<(), i64> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = now.div_euclid(WINDOW);
+        if counted.window != window {
+            *counted = Counted { window, ..Counted::default() };
+        }
+        counted.all += 1;
+        let theirs = counted.by_address.entry(network(address)).or_default();
+        *theirs += 1;
+        if *theirs > TRIES || counted.all > ALL_TRIES { Err((window + 1) * WINDOW - now) } else { Ok(()) }
+    }
+}
+
+/// Whoever has an address of version 6 has 2^64 of them.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_address_has_its_own_tries() {
+        let limiter = Limiter::default();
+        let one: IpAddr = "192.0.2.1".parse().unwrap();
+        for _ in 0..TRIES {
+            assert_eq!(limiter.try_once(one, 125), Ok(()));
+        }
+        assert_eq!(limiter.try_once(one, 125), Err(55));
+        assert_eq!(limiter.try_once("192.0.2.2".parse().unwrap(), 125), Ok(()));
+        assert_eq!(limiter.try_once(one, 180), Ok(()), "the next minute");
+    }
+
+    #[test]
+    fn a_network_of_version_6_is_one() {
+        let limiter = Limiter::default();
+        for host in 0..TRIES {
+            assert_eq!(limiter.try_once(format!("2001:db8::{host:x}").parse().unwrap(), 0), Ok(()));
+        }
+        assert!(limiter.try_once("2001:db8::ffff".parse().unwrap(), 0).is_err());
+        assert_eq!(limiter.try_once("2001:db8:0:1::1".parse().unwrap(), 0), Ok(()));
+    }
+}

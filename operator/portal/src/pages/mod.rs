@@ -1,0 +1,23 @@
+//! Pages. Each asks the core once, and then makes what it shows.
+
+pub(crate) mod applications;
+pub(crate) mod catalog;
+pub(crate) mod credential;
+pub(crate) mod decide;
+pub(crate) mod design;
+pub(crate) mod inbox;
+pub(crate) mod landed;
+pub(crate) mod product;
+pub(crate) mod reference;
+pub(crate) mod subscribe;
+pub(crate) mod subscription;
+
+use portico_core::key::Name;
+
+/// The two parts of an object's name, as an address has them.
+pub(crate) type Named = axum::extract::Path<(String, String)>;
+
+/// The name that an address has.
+pub(crate) fn name((namespace, name): &(String, String)) -> Name {
+    Name::new(namespace.as_str(), name.as_str())
+}

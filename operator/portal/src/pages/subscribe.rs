@@ -1,0 +1,505 @@
+//! From a plan to access, a step at a time. The steps keep what was said in the form itself, so they need no script and no
+//! memory; steps that do not apply are left out.
+
+use std::collections::BTreeMap;
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use maud::{Markup, html};
+use portico_core::batch::Spec;
+use portico_core::key::{Kind, Name};
+use portico_crds::{
+    ApplicationSpec, CredentialSpec, LocalRef, NamespacedRef, RequestedScope, ScopeMode, Security, SubscriptionSpec,
+};
+
+use super::Named;
+use crate::clock;
+use crate::error::Oops;
+use crate::form::Posted;
+use crate::gather::address;
+use crate::gather::offer::{Offer, is_taken, offer};
+use crate::markdown;
+use crate::people::Person;
+use crate::portal::{Portal, Visitor};
+use crate::sign_in::no_randomness;
+use crate::ui::{Crumb, Frame, Icon, Place, crumbs, empty, facts, icon, notice, page};
+use crate::wish;
+use crate::words::{self, Tone};
+
+/// A step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Application,
+    Scopes,
+    Terms,
+    Review,
+}
+
+impl Step {
+    fn word(self) -> &'static str {
+        match self {
+            Step::Application => "application",
+            Step::Scopes => "scopes",
+            Step::Terms => "terms",
+            Step::Review => "review",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Step::Application => "Application",
+            Step::Scopes => "Scopes",
+            Step::Terms => "Terms",
+            Step::Review => "Review",
+        }
+    }
+}
+
+/// What was said so far.
+#[derive(Clone, Debug, Default)]
+struct Draft {
+    /// An application, or `new`.
+    application: String,
+    team: String,
+    title: String,
+    description: String,
+    /// Scopes that are asked for.
+    scopes: Vec<String>,
+    reasons: BTreeMap<String, String>,
+    /// The version of the terms that was accepted.
+    terms: String,
+    environment: String,
+    once: String,
+}
+
+impl Draft {
+    fn read(pairs: &[(String, String)]) -> Draft {
+        let mut draft = Draft::default();
+        for (name, value) in pairs {
+            let value = value.trim().to_owned();
+            match name.as_str() {
+                "application" => draft.application = value,
+                "team" => draft.team = value,
+                "title" => draft.title = value,
+                "description" => draft.description = value,
+                "scope" if !draft.scopes.contains(&value) => draft.scopes.push(value),
+                "terms" => draft.terms = value,
+                "environment" => draft.environment = value,
+                "once" => draft.once = value,
+                other => {
+                    if let Some(scope) = other.strip_prefix("reason:").filter(|_| !value.is_empty()) {
+                        draft.reasons.insert(scope.to_owned(), value);
+                    }
+                }
+            }
+        }
+        draft
+    }
+
+    /// What the form of another step carries along.
+    fn carried(&self, step: Step) -> Markup {
+        let hidden = |name: &str, value: &str| html! { @if !value.is_empty() { input type="hidden" name=(name) value=(value); } };
+        html! {
+            (hidden("once", &self.once))
+            input type="hidden" name="step" value=(step.word());
+            @if step != Step::Application {
+                (hidden("application", &self.application))
+                (hidden("team", &self.team))
+                (hidden("title", &self.title))
+                (hidden("description", &self.description))
+            }
+            @if step != Step::Scopes {
+                @for scope in &self.scopes { (hidden("scope", scope)) }
+                @for (scope, reason) in &self.reasons { (hidden(&format!("reason:{scope}"), reason)) }
+            }
+            @if step != Step::Terms { (hidden("terms", &self.terms)) }
+            @if step != Step::Review { (hidden("environment", &self.environment)) }
+        }
+    }
+
+    /// The application that was chosen, if it is one that is there.
+    fn existing<'a>(&self, offer: &'a Offer) -> Option<&'a (Name, String)> {
+        offer.applications.iter().find(|(name, _)| name.to_string() == self.application)
+    }
+
+    /// The team that a new application is for.
+    fn team<'a>(&self, offer: &'a Offer) -> Option<&'a (Name, String)> {
+        match offer.teams.as_slice() {
+            [only] => Some(only),
+            teams => teams.iter().find(|(name, _)| name.to_string() == self.team),
+        }
+    }
+
+    /// Where its key is for.
+    fn environment<'a>(&self, offer: &'a Offer) -> Option<&'a (Name, String)> {
+        let chosen = offer.environments.iter().find(|(name, _)| name.to_string() == self.environment);
+        chosen.or_else(|| offer.environments.first())
+    }
+
+    /// What is missing at a step, in a sentence.
+    fn missing(&self, offer: &Offer, step: Step) -> Option<String> {
+        match step {
+            Step::Application if self.existing(offer).is_some() => None,
+            Step::Application if self.application != "new" => {
+                Some("Choose an application, or make a new one.".to_owned())
+            }
+            Step::Application if self.team(offer).is_none() => Some("Choose the team that it is for.".to_owned()),
+            Step::Application if self.title.chars().count() < 3 => {
+                Some("Give the application a name of at least 3 characters.".to_owned())
+            }
+            Step::Application if self.title.chars().count() > 128 => {
+                Some("The name is longer than 128 characters.".to_owned())
+            }
+            Step::Application if self.description.chars().count() > 4096 => {
+                Some("The description is too long.".to_owned())
+            }
+            Step::Scopes => offer
+                .scopes
+                .iter()
+                .filter(|scope| scope.mode == ScopeMode::Restricted && self.scopes.contains(&scope.name))
+                .find(|scope| !self.reasons.contains_key(&scope.name))
+                .map(|scope| format!("Say what you need “{}” for: somebody decides by that.", scope.title)),
+            Step::Terms => {
+                let terms = offer.card.terms.as_ref()?;
+                (terms.version != self.terms).then(|| "The terms have to be accepted.".to_owned())
+            }
+            Step::Application | Step::Review => None,
+        }
+    }
+}
+
+/// The steps that apply.
+fn steps(offer: &Offer) -> Vec<Step> {
+    let mut steps = vec![Step::Application];
+    if !offer.scopes.is_empty() {
+        steps.push(Step::Scopes);
+    }
+    if offer.card.terms.is_some() {
+        steps.push(Step::Terms);
+    }
+    steps.push(Step::Review);
+    steps
+}
+
+fn look(portal: &Portal, visitor: &Visitor, named: &(String, String)) -> Result<(Frame, Person, Offer), Oops> {
+    let person = visitor.person.clone().ok_or(Oops::NotFound)?;
+    let name = super::name(named);
+    portal.reading.look(|core| {
+        let offer = offer(core, &person, &name).ok_or(Oops::NotFound)?;
+        Ok((Frame::of(portal, core, visitor), person.clone(), offer))
+    })
+}
+
+/// The first step.
+pub(crate) async fn begin(
+    State(portal): State<Portal>,
+    Extension(visitor): Extension<Visitor>,
+    Path(named): Named,
+) -> Result<Response, Oops> {
+    let (frame, _, offer) = look(&portal, &visitor, &named)?;
+    let mut draft = Draft { once: clock::word().ok_or_else(no_randomness)?, ..Draft::default() };
+    draft.application = match offer.applications.first() {
+        Some((name, _)) => name.to_string(),
+        None => "new".to_owned(),
+    };
+    Ok(show(&frame, &offer, &draft, Step::Application, None))
+}
+
+/// Another step, or the end.
+pub(crate) async fn go_on(
+    State(portal): State<Portal>,
+    Extension(visitor): Extension<Visitor>,
+    Path(named): Named,
+    Posted(pairs): Posted<Vec<(String, String)>>,
+) -> Result<Response, Oops> {
+    let (frame, person, offer) = look(&portal, &visitor, &named)?;
+    if let Some(closed) = &offer.closed {
+        return Err(Oops::Forbidden(closed.clone()));
+    }
+    let mut draft = Draft::read(&pairs);
+    draft.scopes.retain(|scope| offer.scopes.iter().any(|known| known.name == *scope));
+    let said = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+    let steps = steps(&offer);
+    let at = steps.iter().position(|step| said("step") == Some(step.word())).unwrap_or_default();
+    if said("go") == Some("back") {
+        return Ok(show(&frame, &offer, &draft, steps[at.saturating_sub(1)], None));
+    }
+    // Whatever the form says of the steps before, they are looked at again.
+    let missing = steps[..=at].iter().find_map(|step| Some((*step, draft.missing(&offer, *step)?)));
+    if let Some((step, text)) = missing {
+        return Ok(show(&frame, &offer, &draft, step, Some(&text)));
+    }
+    if let Some(next) = steps.get(at + 1) {
+        return Ok(show(&frame, &offer, &draft, *next, None));
+    }
+    let name = super::name(&named);
+    let (subscription, summary, edits) = portal.reading.look(|core| {
+        let (product, product_title) =
+            offer.product.clone().ok_or_else(|| Oops::Bad("This plan covers no API that is there.".to_owned()))?;
+        let mut edits = Vec::new();
+        let (application, title) = if let Some((application, title)) = draft.existing(&offer) {
+            (application.clone(), title.clone())
+        } else {
+            let (team, _) = draft.team(&offer).ok_or(Oops::NotFound)?;
+            let taken = |name: &str| is_taken(core, Kind::Application, team.namespace(), name);
+            let application = Name::new(team.namespace(), wish::name(&draft.title, "application", taken));
+            let spec = ApplicationSpec {
+                title: draft.title.clone(),
+                description: Some(draft.description.clone()).filter(|text| !text.is_empty()),
+                redirect_uris: Vec::new(),
+                reference_id: None,
+                authentication: Security::ApiKey,
+                external_client_id: None,
+                team: Some(LocalRef { name: team.name().to_string() }),
+            };
+            edits.push(wish::put(application.clone(), Spec::Application(Box::new(spec))));
+            (application, draft.title.clone())
+        };
+        let namespace = application.namespace();
+        let taken = |name: &str| {
+            is_taken(core, Kind::Subscription, namespace, name) || is_taken(core, Kind::Credential, namespace, name)
+        };
+        let short = wish::name(&format!("{}-{}", application.name(), product.name()), "subscription", taken);
+        let subscription = Name::new(namespace, short);
+        let scopes = draft
+            .scopes
+            .iter()
+            .map(|scope| RequestedScope { name: scope.clone(), reason: draft.reasons.get(scope).cloned() });
+        let spec = SubscriptionSpec {
+            application: LocalRef { name: application.name().to_string() },
+            plan: refer(&name, namespace),
+            change: None,
+            scopes: scopes.collect(),
+            accepted_terms: offer.card.terms.as_ref().map(|terms| terms.version.clone()),
+            suspend: false,
+            cancel_at: None,
+            go_live: false,
+        };
+        edits.push(wish::put(subscription.clone(), Spec::Subscription(Box::new(spec))));
+        if let Some((environment, _)) = draft.environment(&offer) {
+            let spec = credential(&subscription, environment, None);
+            edits.push(wish::put(subscription.clone(), Spec::Credential(Box::new(spec))));
+        }
+        let summary = format!("{title}: subscribe to {product_title}, plan {}", offer.card.title);
+        Ok::<_, Oops>((subscription, summary, edits))
+    })?;
+    let landed = wish::submit(&portal, &person, &draft.once, summary, edits).await?;
+    Ok(Redirect::to(&super::landed::address(&landed.commit, &subscription)).into_response())
+}
+
+/// A credential for a subscription.
+pub(super) fn credential(subscription: &Name, environment: &Name, title: Option<String>) -> CredentialSpec {
+    CredentialSpec {
+        subscription: Some(LocalRef { name: subscription.name().to_string() }),
+        application: None,
+        environment: refer(environment, subscription.namespace()),
+        title,
+        generation: 1,
+        import: None,
+        overlap: None,
+        rotate_every: None,
+        expires_at: None,
+        disabled: false,
+        deliver_to: None,
+        jwks_uri: None,
+        external_client_id: None,
+    }
+}
+
+/// A name as an object of a namespace writes it down.
+pub(super) fn refer(name: &Name, from: &str) -> NamespacedRef {
+    NamespacedRef {
+        name: name.name().to_string(),
+        namespace: (name.namespace() != from).then(|| name.namespace().to_string()),
+    }
+}
+
+fn show(frame: &Frame, offer: &Offer, draft: &Draft, step: Step, missing: Option<&str>) -> Response {
+    let steps = steps(offer);
+    let at = steps.iter().position(|one| *one == step).unwrap_or_default();
+    let is_last = at + 1 == steps.len();
+    let action = address("subscribe", &offer.card.name);
+    let title = offer.product.as_ref().map_or(offer.card.title.as_str(), |(_, title)| title);
+    let mut way = vec![Crumb::new("APIs", "/")];
+    if let Some((product, title)) = &offer.product {
+        way.push(Crumb::new(title.as_str(), address("apis", product)));
+    }
+    let can = !offer.applications.is_empty() || !offer.teams.is_empty();
+    let body = html! {
+        (crumbs(&way))
+        div.narrow.stack-wide {
+            div.head { h1 { "Subscribe to " (title) } p.lead { "Plan " (offer.card.title) ". " (offer.card.approval) "." } }
+            @if let Some(closed) = &offer.closed {
+                (empty("It cannot be subscribed to", &html! { p { (closed) } }))
+            } @else if !can && !offer.have.is_empty() {
+                (already(offer))
+            } @else if !can {
+                (empty("You cannot subscribe for any team", &html! {
+                    p { "It takes a team with full access for you, in a namespace that the owner of this API admits." }
+                }))
+            } @else {
+                ol.steps aria-label="Steps" {
+                    @for (index, one) in steps.iter().enumerate() {
+                        li class=[(index < at).then_some("done")] aria-current=[(index == at).then_some("step")] { (one.title()) }
+                    }
+                }
+                @if let Some(missing) = missing { div role="alert" { (notice(Tone::Bad, &html! { p #missing { (missing) } })) } }
+                form.stack-wide method="post" action=(action) {
+                    (frame.csrf())
+                    (draft.carried(step))
+                    @match step {
+                        Step::Application => (application_step(offer, draft)),
+                        Step::Scopes => (scopes_step(offer, draft)),
+                        Step::Terms => (terms_step(offer, draft)),
+                        Step::Review => (review_step(offer, draft)),
+                    }
+                    div.row {
+                        @if is_last { button.button.first type="submit" name="go" value="finish" {
+                            @if offer.is_manual { "Send the request" } @else { "Subscribe" }
+                        } }
+                        @else { button.button.first type="submit" name="go" value="next" { "Go on" } }
+                        @if at > 0 { button.button type="submit" name="go" value="back" formnovalidate { "Back" } }
+                    }
+                }
+            }
+        }
+    };
+    page(frame, Place::Catalog, &format!("Subscribe to {title}"), &body)
+}
+
+fn already(offer: &Offer) -> Markup {
+    empty(
+        "You have it already",
+        &html! {
+            @for (_, title, subscription) in &offer.have {
+                p { a href=(address("subscriptions", subscription)) { (title) } " subscribes to it." }
+            }
+        },
+    )
+}
+
+fn application_step(offer: &Offer, draft: &Draft) -> Markup {
+    html! {
+        fieldset {
+            legend { h2 { "Which application calls it?" } }
+            @for (name, title) in &offer.applications {
+                label.choice {
+                    input type="radio" name="application" value=(name) required checked[draft.application == name.to_string()];
+                    span { span.strong { (title) } code.small { (name) } }
+                }
+            }
+            @if !offer.teams.is_empty() {
+                label.choice {
+                    input type="radio" name="application" value="new" required checked[draft.application == "new"];
+                    span { span.strong { "A new one" } span.small.muted { "A program that calls APIs. It has keys of its own." } }
+                }
+            }
+        }
+        @if !offer.teams.is_empty() {
+            fieldset.when-new {
+                legend { h2 { "The new application" } }
+                div.field {
+                    label for="title" { "Name" }
+                    input #title type="text" name="title" value=(draft.title) maxlength="128" autocomplete="off" aria-describedby="title-hint";
+                    p.hint #title-hint { "What people call it, for example “Web shop”. At least 3 characters." }
+                }
+                div.field {
+                    label for="description" { "What it does" }
+                    textarea #description name="description" maxlength="4096" aria-describedby="description-hint" { (draft.description) }
+                    p.hint #description-hint { "A sentence or two. Whoever approves requests reads it." }
+                }
+                @if offer.teams.len() > 1 {
+                    div.field {
+                        label for="team" { "Team" }
+                        select #team name="team" {
+                            @for (name, title) in &offer.teams { option value=(name) selected[draft.team == name.to_string()] { (title) } }
+                        }
+                    }
+                }
+            }
+        }
+        @for (_, title, subscription) in &offer.have {
+            p.small.muted { (title) " subscribes to it already: " a href=(address("subscriptions", subscription)) { "look at it" } }
+        }
+    }
+}
+
+fn scopes_step(offer: &Offer, draft: &Draft) -> Markup {
+    html! {
+        fieldset {
+            legend { h2 { "What should it be able to do?" } }
+            p.muted { "Ask for no more than you need. You can ask for more later." }
+            @for (index, scope) in offer.scopes.iter().enumerate() {
+                label.choice {
+                    input type="checkbox" name="scope" value=(scope.name) checked[draft.scopes.contains(&scope.name)];
+                    span {
+                        span.row { span.strong { (scope.title) } code.small { (scope.name) } }
+                        @if let Some(description) = &scope.description { span.small.muted { (description) } }
+                        @if scope.mode == ScopeMode::Restricted { span.small.muted { "Somebody has to grant it." } }
+                    }
+                }
+                @if scope.mode == ScopeMode::Restricted || offer.is_manual {
+                    div.field {
+                        label for=(format!("reason-{index}")) { "What “" (scope.title) "” is needed for" }
+                        input id=(format!("reason-{index}")) type="text" name=(format!("reason:{}", scope.name)) maxlength="4096"
+                              value=(draft.reasons.get(&scope.name).map_or("", String::as_str));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn terms_step(offer: &Offer, draft: &Draft) -> Markup {
+    let Some(terms) = &offer.card.terms else { return html! {} };
+    html! {
+        section.stack {
+            h2 { "Terms, version " (terms.version) }
+            @if let Some(text) = &terms.text { div.card { div.prose { (markdown::render(text)) } } }
+            @if let Some(url) = &terms.url { p { a href=(url) target="_blank" rel="noopener noreferrer" { "Read the terms (in a new tab)" } } }
+            label.choice {
+                input type="checkbox" name="terms" value=(terms.version) required checked[draft.terms == terms.version];
+                span.strong { "I accept these terms for my team" }
+            }
+        }
+    }
+}
+
+fn review_step(offer: &Offer, draft: &Draft) -> Markup {
+    let application = draft.existing(offer).map_or(draft.title.as_str(), |(_, title)| title);
+    let is_new = draft.existing(offer).is_none();
+    let scopes: Vec<&str> = offer
+        .scopes
+        .iter()
+        .filter(|scope| draft.scopes.contains(&scope.name))
+        .map(|scope| scope.title.as_str())
+        .collect();
+    html! {
+        section.stack {
+            h2 { "Is this right?" }
+            div.card {
+                (facts(&[
+                    ("Application", html! { (application) @if is_new { " (new)" } }),
+                    ("Plan", html! { (offer.card.title) }),
+                    ("Price", html! { (offer.card.price) @if let Some(note) = &offer.card.price_note { " " (note) } }),
+                    ("Scopes", html! { @if scopes.is_empty() { "Those that come with it" } @else { (scopes.join(", ")) } }),
+                ]))
+                ul.points { @for point in &offer.card.points { li { (icon(Icon::Check)) span { (point) } } } }
+            }
+            @if offer.environments.len() > 1 {
+                div.field {
+                    label for="environment" { "Where the first key is for" }
+                    select #environment name="environment" {
+                        @for (name, title) in &offer.environments { option value=(name) selected[draft.environment == name.to_string()] { (title) } }
+                    }
+                }
+            }
+            p.muted {
+                @if offer.is_manual { "What happens next: the request is written down in your name, and its owner looks at it." }
+                @else { "What happens next: it is written down in your name, and enforced a moment later. Then you see your key." }
+            }
+            @if !offer.card.without.is_empty() { p.small.muted { "Mind: " (words::listed(&offer.card.without)) "." } }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What a click becomes: edits that are written to Git in somebody's name.
+
+use portico_core::batch::{Object, Spec};
+use portico_core::key::Name;
+
+use crate::clock;
+use crate::error::Oops;
+use crate::host::{Edit, Landed, Refused, Wish};
+use crate::people::Person;
+use crate::portal::Portal;
+use crate::sign_in::no_randomness;
+
+/// The longest name that is made.
+const LONGEST: usize = 50;
+
+/// An object that says this.
+pub(crate) fn put(name: Name, spec: Spec) -> Edit {
+    Edit::Put(Box::new(Object { name, generation: None, created: None, author: None, spec }))
+}
+
+/// Has somebody's wish carried out. `once` is the form that it came from: sent twice, it is carried out once.
+pub(crate) async fn submit(
+    portal: &Portal,
+    person: &Person,
+    once: &str,
+    summary: String,
+    edits: Vec<Edit>,
+) -> Result<Landed, Oops> {
+    let id = clock::word().ok_or_else(no_randomness)?;
+    let id = format!("r{id}");
+    let is_word = (1..=64).contains(&once.len())
+        && once.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    // A key is somebody's own: nobody gets at another's answer by it.
+    let once = if is_word { format!("p{once}") } else { id.clone() };
+    let wish = Wish { id, once, name: person.name.clone(), mail: person.mail.clone(), summary, edits };
+    portal.host.submit(wish).await.map_err(|refused| match refused {
+        Refused::Problems(problems) => {
+            Oops::Bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        }
+        Refused::Conflict(why) => Oops::Bad(format!(
+            "Somebody has changed the same in the meantime: {why}. Load the page anew and try again."
+        )),
+        Refused::Unavailable(why) => {
+            Oops::Unavailable(format!("It could not be written: {why}. Nothing has changed; try again."))
+        }
+    })
+}
+
+/// A name for an object, made of what people call it, that is not taken yet.
+pub(crate) fn name(called: &str, otherwise: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut base = String::new();
+    for character in called.chars().flat_map(char::to_lowercase) {
+        if character.is_ascii_alphanumeric() {
+            base.push(character);
+        } else if !base.is_empty() && !base.ends_with('-') {
+            base.push('-');
+        }
+    }
+    base.truncate(LONGEST);
+    let base = base.trim_end_matches('-');
+    // A name begins with a letter, wherever it may be used later.
+    let base = if base.starts_with(|first: char| first.is_ascii_lowercase()) { base } else { otherwise };
+    if !is_taken(base) {
+        return base.to_owned();
+    }
+    let numbered = (2..10_000).map(|count| format!("{base}-{count}")).find(|name| !is_taken(name));
+    numbered.unwrap_or_else(|| base.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_become_names() {
+        assert_eq!(name("Check Out!", "app", |_| false), "check-out");
+        assert_eq!(name("Check out", "app", |taken| taken == "check-out"), "check-out-2");
+        assert_eq!(name("商店", "app", |_| false), "app");
+        assert_eq!(name("3D", "app", |_| false), "app", "a name begins with a letter");
+        assert!(name(&"long ".repeat(100), "app", |_| false).len() <= LONGEST);
+        assert!(!name(&"x-".repeat(100), "app", |_| false).ends_with('-'));
+    }
+}

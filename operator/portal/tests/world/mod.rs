@@ -1,0 +1,298 @@
+//! A small world, a portal that shows it, and people who look at it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::connect_info::MockConnectInfo;
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use jiff::Timestamp;
+use portico_core::api_key::ApiKey;
+use portico_core::batch::{Author, Batch, Change, Fact, Object, Signature, Spec};
+use portico_core::key::{Kind, Name};
+use portico_portal::{Host, HostError, Key, Landed, Portal, Refused, SealingKey, Settings, Shared, Wish, router};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+/// What was wished for, and otherwise nothing.
+#[derive(Default)]
+pub struct Fake {
+    pub wishes: Mutex<Vec<Wish>>,
+}
+
+impl Host for Fake {
+    fn revision(&self) -> BoxFuture<'_, Option<String>> {
+        ready(Some("a".repeat(40))).boxed()
+    }
+
+    fn file<'a>(&'a self, _: &'a Name, path: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, HostError>> {
+        let text = match path {
+            "open.md" => Some("# Open\n\nEverybody reads this."),
+            "closed.md" => Some("Subscribers read this."),
+            "hostile.md" => {
+                Some("<script>alert(1)</script>\n\n![x](https://evil.example/x.png)\n\n[x](javascript:alert(1))")
+            }
+            "openapi.yaml" => {
+                Some("openapi: 3.1.0\ninfo: { title: T }\npaths: { '/things': { get: { operationId: list } } }")
+            }
+            _ => None,
+        };
+        ready(Ok(text.map(|text| text.as_bytes().to_vec()))).boxed()
+    }
+
+    fn secret<'a>(&'a self, _: &'a Name, _: Option<&'a str>) -> BoxFuture<'a, Result<String, HostError>> {
+        ready(Err(HostError("there is none".to_owned()))).boxed()
+    }
+
+    fn keys<'a>(&'a self, _: &'a Name) -> BoxFuture<'a, Result<Vec<Key>, HostError>> {
+        let key = ApiKey::import("not-a-real-key-0001").expect("it is long enough");
+        ready(Ok(vec![Key { generation: 1, made_at: Timestamp::UNIX_EPOCH, key }])).boxed()
+    }
+
+    fn shown<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
+        ready(Ok(true)).boxed()
+    }
+
+    fn was_shown<'a>(&'a self, _: &'a str) -> BoxFuture<'a, bool> {
+        ready(false).boxed()
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {
+        self.wishes.lock().unwrap().push(wish);
+        ready(Ok(Landed { commit: "b".repeat(40) })).boxed()
+    }
+
+    fn has_read<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
+        ready(Ok(true)).boxed()
+    }
+}
+
+/// The portal, and the core behind it.
+pub struct World {
+    pub core: Shared,
+    pub host: Arc<Fake>,
+    router: Router,
+}
+
+/// An object from what it says.
+pub fn put(kind: Kind, namespace: &str, name: &str, spec: Value) -> Change {
+    fn read<T: serde::de::DeserializeOwned>(spec: Value) -> Box<T> {
+        Box::new(serde_json::from_value(spec).expect("a spec"))
+    }
+    let spec = match kind {
+        Kind::Portal => Spec::Portal(read(spec)),
+        Kind::Environment => Spec::Environment(read(spec)),
+        Kind::ApiProduct => Spec::ApiProduct(read(spec)),
+        Kind::Plan => Spec::Plan(read(spec)),
+        Kind::Team => Spec::Team(read(spec)),
+        Kind::Developer => Spec::Developer(read(spec)),
+        Kind::Application => Spec::Application(read(spec)),
+        Kind::Subscription => Spec::Subscription(read(spec)),
+        Kind::Approval => Spec::Approval(read(spec)),
+        Kind::Credential => Spec::Credential(read(spec)),
+    };
+    let author = matches!(kind, Kind::Subscription | Kind::Approval).then(|| {
+        let mail = if kind == Kind::Subscription { "sara@acme.example" } else { "olga@acme.example" };
+        Arc::new(Author::Commit {
+            mail: mail.into(),
+            commit: "c".repeat(40).into(),
+            signature: Signature::None,
+            portal: None,
+        })
+    });
+    Change::Put(Object { name: Name::new(namespace, name), generation: None, created: None, author, spec })
+}
+
+/// Members with their access to teams and credentials.
+fn members(people: &[(&str, &str, &str)]) -> Value {
+    let member = |(mail, teams, credentials): &(&str, &str, &str)| json!({ "mail": mail, "access": { "teams": teams, "credentials": credentials } });
+    people.iter().map(member).collect()
+}
+
+/// Owners: a team in the namespace of the API, and approvers. Consumers: team Shop with all there is, and team Mobile.
+pub fn changes() -> Vec<Change> {
+    let envoy = json!({ "envoy": { "listeners": [{ "name": "http", "address": "127.0.0.1", "port": 1 }] } });
+    let endpoint =
+        json!([{ "environment": { "name": "local", "namespace": "platform" }, "upstream": { "url": "http://up" } }]);
+    let docs = json!([
+        { "title": "Open", "path": "open.md" },
+        { "title": "Closed", "path": "closed.md", "audience": "Subscribers" },
+        { "title": "Hostile", "path": "hostile.md" },
+    ]);
+    let subscription =
+        |plan: &str| json!({ "application": { "name": "web" }, "plan": { "name": plan, "namespace": "api" } });
+    let team = |title: &str, people: &[(&str, &str, &str)]| json!({ "title": title, "members": members(people) });
+    let product = |title: &str, visibility: Value| {
+        json!({
+            "title": title, "docs": docs, "endpoints": endpoint, "consumers": { "from": "All" }, "visibility": visibility,
+            "versions": [{ "name": "v1", "openapi": { "path": "openapi.yaml" } }],
+        })
+    };
+    vec![
+        put(Kind::Environment, "platform", "local", json!({ "stage": "Production", "gateway": envoy })),
+        put(Kind::Team, "api", "owners", team("Owners", &[("otto@acme.example", "Full", "None")])),
+        put(
+            Kind::Team,
+            "shop",
+            "shop",
+            team(
+                "Shop",
+                &[
+                    ("sara@acme.example", "Full", "Full"),
+                    ("sven@acme.example", "Read", "Read"),
+                    ("lena@acme.example", "Full", "None"),
+                ],
+            ),
+        ),
+        put(Kind::Team, "mobile", "mobile", team("Mobile", &[("mia@acme.example", "Full", "Full")])),
+        put(Kind::ApiProduct, "api", "public", product("Public", json!({ "audience": "Public" }))),
+        put(Kind::ApiProduct, "api", "members", product("Members", json!({ "audience": "SignedIn" }))),
+        put(
+            Kind::ApiProduct,
+            "api",
+            "shops",
+            product(
+                "Shops",
+                json!({
+                    "audience": "Teams", "teams": [{ "name": "shop", "namespace": "shop" }],
+                }),
+            ),
+        ),
+        put(Kind::ApiProduct, "api", "hidden", product("Hidden", json!({ "audience": "Hidden" }))),
+        put(Kind::Plan, "api", "open", json!({ "title": "Open", "products": [{ "name": "public" }] })),
+        put(
+            Kind::Plan,
+            "api",
+            "asked",
+            json!({
+                "title": "Asked", "products": [{ "name": "members" }],
+                "approval": { "mode": "Manual", "approvers": [{ "kind": "User", "name": "olga@acme.example" }] },
+            }),
+        ),
+        put(Kind::Application, "shop", "web", json!({ "title": "Web", "team": { "name": "shop" } })),
+        put(Kind::Subscription, "shop", "web-open", subscription("open")),
+        put(Kind::Subscription, "shop", "web-asked", subscription("asked")),
+        put(
+            Kind::Credential,
+            "shop",
+            "web-open",
+            json!({
+                "subscription": { "name": "web-open" }, "environment": { "name": "local", "namespace": "platform" },
+            }),
+        ),
+    ]
+}
+
+impl World {
+    /// The world as [`changes`] has it.
+    pub fn new() -> World {
+        let mut core = Shared::new();
+        let host = Arc::new(Fake::default());
+        let settings = Settings { local: None, key: SealingKey::new(&[3; SealingKey::LENGTH]) };
+        let portal = Portal::new(core.reading(), host.clone(), settings);
+        core.change(|core| {
+            core.apply(Batch { now: Timestamp::UNIX_EPOCH, changes: changes(), facts: Vec::new() });
+            let made = Fact::KeyMade {
+                credential: Name::new("shop", "web-open"),
+                generation: 1,
+                asked: 1,
+                at: Timestamp::UNIX_EPOCH,
+                expires: None,
+                fingerprint: "f".into(),
+            };
+            core.apply(Batch { now: Timestamp::UNIX_EPOCH, changes: Vec::new(), facts: vec![made] });
+        });
+        let peer: SocketAddr = "127.0.0.1:9".parse().unwrap();
+        World { core, host, router: router(portal).layer(MockConnectInfo(peer)) }
+    }
+
+    /// Something is different.
+    pub fn change(&mut self, changes: Vec<Change>) {
+        let batch = Batch { now: Timestamp::UNIX_EPOCH, changes, facts: Vec::new() };
+        self.core.change(|core| core.apply(batch));
+    }
+
+    /// Asks, as a browser does.
+    pub async fn ask(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("it answers");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 16 << 20).await.expect("it has an end");
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    }
+
+    /// Somebody who has not signed in.
+    pub fn stranger(&self) -> Visitor<'_> {
+        Visitor { world: self, cookie: String::new() }
+    }
+
+    /// Somebody who has.
+    pub async fn visitor(&self, mail: &str) -> Visitor<'_> {
+        let mut visitor = self.stranger();
+        let page = visitor.get("/sign-in").await;
+        visitor.cookie = page.cookie().expect("a session to sign in with");
+        let answer = visitor.post("/sign-in/local", &format!("token={}&mail={mail}", page.token())).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{mail}: {}", answer.body);
+        visitor.cookie = answer.cookie().expect("a session");
+        visitor
+    }
+}
+
+/// Somebody with a browser.
+#[derive(Clone)]
+pub struct Visitor<'a> {
+    world: &'a World,
+    pub cookie: String,
+}
+
+impl Visitor<'_> {
+    pub fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+        let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        if self.cookie.is_empty() { request } else { request.header(header::COOKIE, &self.cookie) }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.world.ask(self.request(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, form: &str) -> Answer {
+        let request =
+            self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+        self.world.ask(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    /// The token of this session, as every page with a form has it.
+    pub async fn token(&self) -> String {
+        self.get("/design").await.token()
+    }
+}
+
+/// What came back.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The session that it gives.
+    pub fn cookie(&self) -> Option<String> {
+        self.header("set-cookie")?.split(';').next().map(str::to_owned)
+    }
+
+    /// The token of its first form.
+    pub fn token(&self) -> String {
+        let rest = self.body.split("name=\"token\" value=\"").nth(1).unwrap_or_default();
+        rest.split('"').next().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,292 @@
+//! The developer portal of `portico up`: it reads the engine's core, the repository's files and the sealed store's keys.
+
+use std::fs::{self, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anyhow::Context;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
+use portico_core::key::{Kind, Name};
+use portico_git::text::FieldPath;
+use portico_git::watch::Trigger;
+use portico_git::write::{self, Edit, IdempotencyKey, Options, Person, Proposal, Request, RequestId, Target, Writer};
+use portico_git::{CommitId, Repository};
+use portico_portal::{
+    self as portal, Host, HostError, Key, Landed, Portal, Reading, Refused, SealingKey, Settings, Wish,
+};
+use tokio::net::TcpListener;
+use tokio::task::spawn_blocking;
+
+use super::control::ask;
+use super::engine::{Event, chain};
+use super::preview::preview;
+use super::shown::ShownKeys;
+
+/// The longest file that the portal shows, in bytes.
+const MOST: usize = 4 * 1024 * 1024;
+
+/// What a portal is made with.
+pub struct Site<'a> {
+    pub events: Sender<Event>,
+    /// A handle of its own: one belongs to one thread at a time.
+    pub repository: Repository,
+    pub state: &'a Path,
+    pub local: bool,
+    /// Where the portal writes, and in which folder of the repository.
+    pub target: Target,
+    pub folder: String,
+    /// Tells that there is something new.
+    pub trigger: Trigger,
+}
+
+/// Serves on an address and answers which one it is.
+pub async fn serve(address: SocketAddr, reading: Reading, site: Site<'_>) -> anyhow::Result<SocketAddr> {
+    let Site { events, repository, state, local, target, folder, trigger } = site;
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: choose another address with --portal, or none with --no-portal")
+    })?;
+    let address = listener.local_addr().context("cannot tell the address")?;
+    let shown = ShownKeys::open(&state.join("portal.shown")).context("cannot tell which keys were shown")?;
+    let host = Embedded {
+        events,
+        repository: Arc::new(Mutex::new(repository)),
+        reading: reading.clone(),
+        shown: Arc::new(Mutex::new(shown)),
+        secrets: state.join("secrets"),
+        target,
+        folder,
+        trigger,
+        writer: OnceLock::new(),
+    };
+    let settings = Settings { local: local.then_some(true), key: sealing_key(&state.join("portal.key"))? };
+    let portal = Portal::new(reading, Arc::new(host), settings);
+    tokio::spawn(async move {
+        if let Err(error) = portico_portal::serve(listener, portal).await {
+            tracing::error!(%error, "the portal stopped");
+        }
+    });
+    Ok(address)
+}
+
+/// An address that a browser on this machine can go to.
+pub fn shown(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if ip.is_unspecified() => SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port()),
+        _ => address,
+    }
+}
+
+/// What sessions are sealed with: made once, so that they outlive a restart.
+fn sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
+    let wrong = || format!("{} is not what Portico wrote: delete it, and everybody signs in anew", path.display());
+    match fs::read(path) {
+        Ok(bytes) => {
+            let bytes: [u8; SealingKey::LENGTH] = bytes.try_into().ok().with_context(wrong)?;
+            Ok(SealingKey::new(&bytes))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let mut bytes = [0; SealingKey::LENGTH];
+            getrandom::fill(&mut bytes).context("this machine has no randomness")?;
+            // It gets its name when it is whole.
+            let part = path.with_extension("part");
+            let write = || -> std::io::Result<()> {
+                let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+                file.write_all(&bytes)?;
+                file.sync_all()?;
+                fs::rename(&part, path)
+            };
+            write().with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(SealingKey::new(&bytes))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+struct Embedded {
+    events: Sender<Event>,
+    repository: Arc<Mutex<Repository>>,
+    reading: Reading,
+    shown: Arc<Mutex<ShownKeys>>,
+    secrets: PathBuf,
+    target: Target,
+    folder: String,
+    trigger: Trigger,
+    /// Made with the first wish: only then it is known in whose name the portal commits.
+    writer: OnceLock<Writer>,
+}
+
+fn stopping() -> HostError {
+    HostError("Portico is stopping".to_owned())
+}
+
+/// Does what takes a while where nobody waits for it but whoever asked.
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
+) -> Result<T, HostError> {
+    spawn_blocking(work).await.map_err(|_| stopping())?
+}
+
+impl Embedded {
+    fn writer(&self) -> &Writer {
+        self.writer.get_or_init(|| {
+            let git = self.reading.look(|core| core.portals().find_map(|(_, spec)| spec.git));
+            let committer = Person {
+                name: git.as_ref().and_then(|git| git.committer_name.clone()).unwrap_or_else(|| "Portico".to_owned()),
+                mail: git.and_then(|git| git.committer_mail).unwrap_or_else(|| "portico@localhost".to_owned()),
+            };
+            let reading = self.reading.clone();
+            let previews =
+                move |proposal: &Proposal<'_>| reading.look(|core| preview(core, proposal.before, proposal.changes));
+            let options = Options { folder: self.folder.clone(), committer };
+            Writer::new(self.target.clone(), options, previews)
+        })
+    }
+}
+
+/// A secret in files below a folder: `NAMESPACE/NAME/KEY`, named as in a Secret of Kubernetes.
+fn file_secret(folder: &Path, secret: &Name, key: Option<&str>) -> Result<String, String> {
+    let is_name = |part: &str| !part.is_empty() && !part.starts_with('.') && !part.contains('/');
+    if ![secret.namespace(), secret.name()].into_iter().chain(key).all(is_name) {
+        return Err(format!("`{secret}` cannot be the name of a folder"));
+    }
+    let folder = folder.join(secret.namespace()).join(secret.name());
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let path = if let Some(key) = key {
+        folder.join(key)
+    } else {
+        let entries = fs::read_dir(&folder).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let [only] = entries.as_slice() else {
+            return Err(format!("{} does not hold exactly one file", folder.display()));
+        };
+        only.path()
+    };
+    let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// A wish in the writer's words.
+fn request(wish: Wish) -> Result<Request, Refused> {
+    let Wish { id, once, name, mail, summary, edits } = wish;
+    let wrong = |error: &dyn std::fmt::Display| Refused::Unavailable(error.to_string());
+    let path = |path: &str| path.parse::<FieldPath>().map_err(|error| wrong(&error));
+    let edits = edits.into_iter().map(|edit| {
+        Ok(match edit {
+            portal::Edit::Put(object) => Edit::Put(object),
+            portal::Edit::Set { key, path: field, value } => Edit::Set { key, path: path(field)?, value },
+            portal::Edit::Unset { key, path: field } => Edit::Unset { key, path: path(field)? },
+            portal::Edit::Delete(key) => Edit::Delete(key),
+        })
+    });
+    Ok(Request {
+        id: RequestId::new(&id).map_err(|error| wrong(&error))?,
+        once: IdempotencyKey::new(&once).map_err(|error| wrong(&error))?,
+        author: Person { name, mail },
+        summary,
+        base: None,
+        edits: edits.collect::<Result<_, Refused>>()?,
+        review: false,
+    })
+}
+
+impl Host for Embedded {
+    fn revision(&self) -> BoxFuture<'_, Option<String>> {
+        async { ask(&self.events, |engine| engine.commit).await.flatten().map(|commit| commit.to_string()) }.boxed()
+    }
+
+    fn file<'a>(&'a self, product: &'a Name, path: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, HostError>> {
+        async move {
+            let (key, path) = (product.clone().of(Kind::ApiProduct), path.to_owned());
+            let place = ask(&self.events, move |engine| Some((engine.commit?, engine.reader.beside(&key, &path))));
+            let Some((commit, place)): Option<(CommitId, _)> = place.await.ok_or_else(stopping)? else {
+                return Ok(None);
+            };
+            let path = place.map_err(HostError)?;
+            let repository = self.repository.clone();
+            aside(move || {
+                let repository = repository.lock().unwrap_or_else(PoisonError::into_inner);
+                repository.file(commit, &path, MOST).map_err(|error| HostError(chain(&error)))
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn secret<'a>(&'a self, secret: &'a Name, key: Option<&'a str>) -> BoxFuture<'a, Result<String, HostError>> {
+        let (secrets, secret, key) = (self.secrets.clone(), secret.clone(), key.map(str::to_owned));
+        aside(move || file_secret(&secrets, &secret, key.as_deref()).map_err(HostError)).boxed()
+    }
+
+    fn keys<'a>(&'a self, credential: &'a Name) -> BoxFuture<'a, Result<Vec<Key>, HostError>> {
+        async move {
+            let credential = credential.clone();
+            let made = ask(&self.events, move |engine| engine.reveal(&credential)).await.ok_or_else(stopping)?;
+            let made = made.map_err(|error| HostError(format!("{error:#}")))?;
+            let key =
+                |made: portico_secrets::Made| Key { generation: made.generation, made_at: made.at, key: made.key };
+            Ok(made.into_iter().map(key).collect())
+        }
+        .boxed()
+    }
+
+    fn shown<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
+        let (shown, fingerprint) = (self.shown.clone(), fingerprint.to_owned());
+        aside(move || {
+            let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            shown
+                .show(&fingerprint)
+                .map_err(|error| HostError(format!("cannot write down that the key was shown: {error}")))
+        })
+        .boxed()
+    }
+
+    fn was_shown<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, bool> {
+        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        ready(shown.knows(fingerprint)).boxed()
+    }
+
+    fn writes(&self) -> bool {
+        true
+    }
+
+    fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {
+        async move {
+            let request = request(wish)?;
+            match self.writer().submit(request).await {
+                Ok(landed) => {
+                    self.trigger.look();
+                    Ok(Landed { commit: landed.commit.to_string() })
+                }
+                Err(write::Refused::Invalid(problems)) => Err(Refused::Problems(problems)),
+                Err(write::Refused::Conflict(conflict)) => Err(Refused::Conflict(conflict.to_string())),
+                Err(error) => Err(Refused::Unavailable(chain(&error))),
+            }
+        }
+        .boxed()
+    }
+
+    fn has_read<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
+        async move {
+            let Ok(wanted) = commit.parse::<CommitId>() else { return Ok(false) };
+            let read = ask(&self.events, |engine| engine.commit).await.ok_or_else(stopping)?;
+            match read {
+                None => Ok(false),
+                Some(read) if read == wanted => Ok(true),
+                Some(read) => {
+                    let repository = self.repository.clone();
+                    // One that is not there was not read.
+                    aside(move || {
+                        let repository = repository.lock().unwrap_or_else(PoisonError::into_inner);
+                        Ok(repository.contains(read, wanted).unwrap_or(false))
+                    })
+                    .await
+                }
+            }
+        }
+        .boxed()
+    }
+}

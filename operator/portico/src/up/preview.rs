@@ -1,0 +1,131 @@
+//! What a change would come to, found out beforehand: the core looks at the objects that it concerns, in a world of their own.
+
+use std::collections::BTreeSet;
+
+use portico_core::Core;
+use portico_core::batch::{Batch, Change, Spec};
+use portico_core::diagnostic::{Diagnostic, Severity};
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::look;
+use portico_crds::{ApprovalSpec, CredentialSpec, SubscriptionSpec};
+
+/// What would be wrong with the objects that change. `before` changes first.
+pub fn preview(core: &Core, before: &[Change], changes: &[Change]) -> Vec<Diagnostic> {
+    let mut world = Surroundings { core, keys: BTreeSet::new() };
+    for change in before.iter().chain(changes) {
+        match change {
+            Change::Put(object) => world.around(&object.name, &object.spec),
+            Change::Remove(key) => world.object(key),
+            Change::Document { .. } | Change::Findings(..) => {}
+        }
+    }
+    world.keys.extend(core.objects().filter(|key| matches!(key.kind, Kind::Portal | Kind::Environment)));
+    let there = world.keys.iter().filter_map(|key| core.object(key)).map(Change::Put);
+    let now = core.now();
+    let mut small = Core::new();
+    small.apply(Batch { now, changes: there.chain(before.iter().cloned()).collect(), facts: Vec::new() });
+    // Those who are new come last.
+    let dated = changes.iter().cloned().map(|change| match change {
+        Change::Put(mut object) => {
+            let key = object.key();
+            object.created = core.created(&key).or(Some(now));
+            Change::Put(object)
+        }
+        other => other,
+    });
+    small.apply(Batch { now, changes: dated.collect(), facts: Vec::new() });
+    let put = changes.iter().filter_map(|change| match change {
+        Change::Put(object) => Some(object.key()),
+        _ => None,
+    });
+    let found = put.flat_map(|key| small.diagnostics_of(&key).cloned().collect::<Vec<_>>());
+    found.filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+}
+
+/// Objects on which those depend that change.
+struct Surroundings<'a> {
+    core: &'a Core,
+    keys: BTreeSet<ObjectKey>,
+}
+
+impl Surroundings<'_> {
+    fn around(&mut self, name: &Name, spec: &Spec) {
+        match spec {
+            Spec::Application(_) => self.application(name),
+            Spec::Subscription(spec) => self.subscription(name, spec),
+            Spec::Approval(spec) => self.approval(name, spec),
+            Spec::Credential(spec) => self.credential(name, spec),
+            Spec::Plan(_) => self.plan(name),
+            Spec::Portal(_) | Spec::Environment(_) | Spec::ApiProduct(_) | Spec::Team(_) | Spec::Developer(_) => {}
+        }
+    }
+
+    fn object(&mut self, key: &ObjectKey) {
+        if let Some(object) = self.core.object(key) {
+            self.keys.insert(key.clone());
+            self.around(&object.name, &object.spec);
+        }
+    }
+
+    fn application(&mut self, name: &Name) {
+        if !self.keys.insert(name.clone().of(Kind::Application)) {
+            return;
+        }
+        let core = self.core;
+        if let Some(team) = core.application(name).and_then(|spec| spec.team.as_ref()) {
+            self.keys.insert(ObjectKey::new(Kind::Team, name.namespace(), team.name.as_str()));
+        }
+        for team in core.teams().map(|(team, _)| team).filter(|team| team.namespace() == name.namespace()) {
+            self.keys.insert(team.clone().of(Kind::Team));
+        }
+        self.keys.extend(core.credentials_of_application(name).map(|one| one.clone().of(Kind::Credential)));
+        for subscription in core.subscriptions_of(name) {
+            if let Some(spec) = core.subscription(subscription) {
+                self.subscription(subscription, &spec);
+            }
+        }
+    }
+
+    fn subscription(&mut self, name: &Name, spec: &SubscriptionSpec) {
+        if self.core.has(&name.clone().of(Kind::Subscription)) {
+            self.keys.insert(name.clone().of(Kind::Subscription));
+        }
+        self.keys.extend(self.core.credentials_of(name).map(|one| one.clone().of(Kind::Credential)));
+        self.keys.extend(self.core.approvals_of(name).map(|one| one.clone().of(Kind::Approval)));
+        let change = spec.change.as_ref().map(|change| &change.plan);
+        for plan in [Some(&spec.plan), change].into_iter().flatten() {
+            self.plan(&look::resolve(plan, name));
+        }
+        self.application(&Name::new(name.namespace(), spec.application.name.as_str()));
+    }
+
+    fn plan(&mut self, name: &Name) {
+        let Some(spec) = self.core.plan(name) else { return };
+        self.keys.insert(name.clone().of(Kind::Plan));
+        for product in &spec.products {
+            self.keys.insert(look::resolve_product(product, name).of(Kind::ApiProduct));
+        }
+        for team in self.core.teams().map(|(team, _)| team).filter(|team| team.namespace() == name.namespace()) {
+            self.keys.insert(team.clone().of(Kind::Team));
+        }
+    }
+
+    fn approval(&mut self, name: &Name, spec: &ApprovalSpec) {
+        if self.core.has(&name.clone().of(Kind::Approval)) {
+            self.keys.insert(name.clone().of(Kind::Approval));
+        }
+        self.object(&look::resolve(&spec.subscription, name).of(Kind::Subscription));
+    }
+
+    fn credential(&mut self, name: &Name, spec: &CredentialSpec) {
+        if self.core.has(&name.clone().of(Kind::Credential)) {
+            self.keys.insert(name.clone().of(Kind::Credential));
+        }
+        if let Some(subscription) = &spec.subscription {
+            self.object(&ObjectKey::new(Kind::Subscription, name.namespace(), subscription.name.as_str()));
+        }
+        if let Some(application) = &spec.application {
+            self.application(&Name::new(name.namespace(), application.name.as_str()));
+        }
+    }
+}

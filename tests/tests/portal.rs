@@ -1,0 +1,138 @@
+//! The portal in a real browser, against a real Envoy.
+
+use std::env;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use portico_tests::http::{self, Ask};
+use portico_tests::ports;
+use portico_tests::scenario::Scenario;
+use portico_tests::scripts;
+
+/// The browser: what `PORTICO_CHROMIUM` names, or `chromium` on the path.
+fn chromium() -> String {
+    env::var("PORTICO_CHROMIUM").unwrap_or_else(|_| {
+        let known = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
+        let found = known.map(|folder| folder.join("chromium")).find(|path| path.exists());
+        found.expect("a browser: install chromium, or name one in PORTICO_CHROMIUM").display().to_string()
+    })
+}
+
+/// Runs a program of `tests/parts/browser` on the portal of a scenario, and returns what it prints.
+fn browse(program: &str, scenario: &Scenario) -> String {
+    browse_with(program, scenario, &[])
+}
+
+fn browse_with(program: &str, scenario: &Scenario, variables: &[(&str, &str)]) -> String {
+    let folder: &Path = scripts::path("browser");
+    let mut node = Command::new("node");
+    node.arg(folder.join(program)).current_dir(folder);
+    node.env("PORTAL", format!("http://{}", scenario.launch.portal())).env("CHROMIUM", chromium());
+    node.envs(variables.iter().copied());
+    let output = node.output().expect("node starts");
+    let (said, wrong) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program}:\n{said}\n{wrong}");
+    said.into_owned()
+}
+
+fn acme() -> Scenario {
+    let mut scenario = Scenario::example("acme");
+    scenario.launch = scenario.launch.arguments(["--local-sign-in"]);
+    scenario
+}
+
+#[test]
+fn pages_show_what_one_may_see() {
+    let scenario = acme();
+    let _portico = scenario.up();
+    println!("{}", browse("pages.mjs", &scenario));
+}
+
+#[test]
+fn from_a_plan_to_a_working_call_and_from_a_request_to_an_answer() {
+    let scenario = acme();
+    let _portico = scenario.up();
+    println!("{}", browse("journey.mjs", &scenario));
+    let log = scenario.repo.git(&["log", "--format=%an <%ae> by %cn: %s"]);
+    for wanted in [
+        "Sara <sara@acme.example> by Portico: Web shop <b>: subscribe to Payments, plan Gold",
+        "Sara <sara@acme.example> by Portico: Revoke key Web shop in the cloud",
+        "Olga <olga@acme.example> by Portico: Grant Web shop <b> on plan Standard",
+        "Olga <olga@acme.example> by Portico: Turn down Monthly reports on plan Standard",
+    ] {
+        assert!(log.contains(wanted), "{wanted} is not in:\n{log}");
+    }
+    assert_eq!(scenario.repo.git(&["status", "--porcelain"]), "", "the work tree is as the commit");
+}
+
+#[test]
+fn a_portal_for_trying_out_answers_on_this_machine_only() {
+    let scenario = acme();
+    let _portico = scenario.up();
+    let status = |host: &str| {
+        let ask = Ask::get("/sign-in").host(host);
+        http::once(scenario.launch.portal(), &ask).map(|answer| answer.status).unwrap()
+    };
+    assert_eq!(status(&scenario.launch.portal().to_string()), 200);
+    assert_eq!(status("localhost"), 200);
+    assert_eq!(status("portal.evil.example"), 403, "a name that points here, and that others have");
+}
+
+/// An identity provider that is gone when this is dropped.
+struct Provider(Child);
+
+impl Provider {
+    fn start(issuer: &str, portal: &str) -> Provider {
+        let folder: &Path = scripts::path("browser");
+        let mut node = Command::new("node");
+        node.arg(folder.join("provider.mjs")).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::null());
+        node.env("ISSUER", issuer).env("PORTAL", portal).env("SECRET", "a secret of tests");
+        node.env("GROUPS", r#"{"sara@acme.example":["inner circle"]}"#);
+        let mut child = node.spawn().expect("node starts");
+        let mut line = String::new();
+        let said = BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line);
+        assert!(said.is_ok() && line.trim() == "ready", "the identity provider says {line:?}");
+        Provider(child)
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn people_sign_in_through_an_identity_provider() {
+    let scenario = Scenario::example("acme");
+    let portal = scenario.launch.portal();
+    let (issuer, url) = (format!("http://{}", ports::free_address()), format!("http://{portal}"));
+    scenario.repo.write(
+        "platform/portal.yaml",
+        format!(
+            "apiVersion: portico.dev/v1alpha1\nkind: Portal\nmetadata: {{ name: acme, namespace: platform }}\nspec:\n  title: Acme APIs\n  \
+             url: {url}\n  signIn:\n    oidc:\n      issuer: {issuer}\n      clientId: portal\n      clientSecret: {{ name: portal-oidc }}\n      \
+             groupsClaim: groups\n"
+        ),
+    );
+    scenario.repo.write(
+        "products/inner.yaml",
+        "apiVersion: portico.dev/v1alpha1\nkind: ApiProduct\nmetadata: { name: inner, namespace: inner }\nspec:\n  title: Inner\n  \
+         visibility: { audience: Teams, groups: [inner circle] }\n",
+    );
+    scenario.repo.commit("sign in through the identity provider");
+    let secret = scenario.launch.state().join("secrets/platform/portal-oidc");
+    fs::create_dir_all(&secret).expect("a folder");
+    fs::write(secret.join("secret"), "a secret of tests\n").expect("a file");
+    let _portico = scenario.up();
+    let page = http::once(portal, &Ask::get("/sign-in/oidc")).unwrap();
+    assert_eq!(page.status, 503, "the provider is not there yet: {}", page.body);
+    let _provider = Provider::start(&issuer, &url);
+    println!("{}", browse_with("oidc.mjs", &scenario, &[("ISSUER", &issuer)]));
+    let tries = (0..100).map(|_| http::once(portal, &Ask::get("/sign-in/oidc/back")).unwrap().status);
+    assert!(tries.into_iter().any(|status| status == 429), "nobody may try for ever");
+}
