@@ -1,10 +1,11 @@
 //! The portal in a real browser, against a real Envoy.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use portico_tests::http::{self, Ask};
 use portico_tests::ports;
@@ -81,7 +82,11 @@ fn a_portal_for_trying_out_answers_on_this_machine_only() {
 }
 
 /// An identity provider that is gone when this is dropped.
-struct Provider(Child);
+struct Provider {
+    child: Child,
+    /// It would end if nobody read what it prints.
+    _said: BufReader<ChildStdout>,
+}
 
 impl Provider {
     fn start(issuer: &str, portal: &str) -> Provider {
@@ -92,17 +97,18 @@ impl Provider {
         node.env("GROUPS", r#"{"sara@acme.example":["inner circle"]}"#);
         let mut child = node.spawn().expect("node starts");
         let mut line = String::new();
-        let said = BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line);
-        assert!(said.is_ok() && line.trim() == "ready", "the identity provider says {line:?}");
-        Provider(child)
+        let mut said = BufReader::new(child.stdout.take().expect("it is piped"));
+        said.read_line(&mut line).expect("it says something");
+        assert_eq!(line.trim(), "ready", "the identity provider");
+        Provider { child, _said: said }
     }
 }
 
 impl Drop for Provider {
     fn drop(&mut self) {
         // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -127,6 +133,7 @@ fn people_sign_in_through_an_identity_provider() {
     scenario.repo.commit("sign in through the identity provider");
     let secret = scenario.launch.state().join("secrets/platform/portal-oidc");
     fs::create_dir_all(&secret).expect("a folder");
+    fs::set_permissions(scenario.launch.state(), Permissions::from_mode(0o700)).expect("it is ours");
     fs::write(secret.join("secret"), "a secret of tests\n").expect("a file");
     let _portico = scenario.up();
     let page = http::once(portal, &Ask::get("/sign-in/oidc")).unwrap();

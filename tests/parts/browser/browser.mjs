@@ -33,14 +33,16 @@ export async function visitor(options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, bypassCSP: false, ...options });
   const page = await context.newPage();
   const allowed = [base, ...(options.allowed ?? [])];
+  const elsewhere = () => (options.allowed ?? []).some((one) => page.url().startsWith(one));
   page.on("request", (request) => {
     const url = request.url();
+    if (elsewhere()) return;
     check(allowed.some((one) => url.startsWith(one)) || url.startsWith("data:"), `${page.url()} asks ${url}`);
   });
-  page.on("pageerror", (error) => wrong.push(`${page.url()}: ${error}`));
+  page.on("pageerror", (error) => check(elsewhere(), `${page.url()}: ${error}`));
   page.on("console", (message) => {
     const expected = /status of (401|403|404|409|422|429|503)/;
-    if (message.type() === "error" && !expected.test(message.text())) wrong.push(`${page.url()}: ${message.text()}`);
+    if (message.type() === "error" && !elsewhere() && !expected.test(message.text())) wrong.push(`${page.url()}: ${message.text()}`);
   });
   return page;
 }

@@ -23,28 +23,39 @@ pub(crate) struct Card {
     pub(crate) plans: usize,
     /// Where in the documentation it was found, if only there.
     pub(crate) page: Option<String>,
-    rank: u32,
 }
 
 /// What the catalogue shows.
 #[derive(Clone, Debug)]
 pub(crate) struct Catalog {
+    /// A part of those that match.
     pub(crate) cards: Vec<Card>,
+    /// How many match.
+    pub(crate) found: usize,
     /// Every tag of products that this visitor sees, with how many have it; the most used first.
     pub(crate) tags: Vec<(String, usize)>,
     /// How many products there are without a search.
     pub(crate) all: usize,
 }
 
+/// What is looked for, and which part of it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) query: &'a Query,
+    pub(crate) tag: Option<&'a str>,
+    pub(crate) from: usize,
+    pub(crate) most: usize,
+}
+
 /// Products that a visitor sees and that match.
 pub(crate) fn catalog(
     core: &Core,
     person: Option<&Person>,
-    query: &Query,
-    tag: Option<&str>,
+    wanted: Wanted<'_>,
     in_docs: &BTreeMap<Name, Found>,
 ) -> Catalog {
-    let mut cards = Vec::new();
+    let Wanted { query, tag, from, most } = wanted;
+    let mut matching = Vec::new();
     let mut tags: BTreeMap<&str, usize> = BTreeMap::new();
     let mut all = 0;
     for (name, product) in core.products() {
@@ -59,10 +70,18 @@ pub(crate) fn catalog(
         if tag.is_some_and(|tag| !product.tags.iter().any(|one| one == tag)) {
             continue;
         }
-        let found = in_docs.get(name);
-        let Some(rank) = query.rank(name, product, found) else { continue };
+        if let Some(rank) = query.rank(name, product, in_docs.get(name)) {
+            matching.push((rank, name, product, stage));
+        }
+    }
+    matching.sort_by(|(rank, name, product, _), (other_rank, other_name, other, _)| {
+        other_rank.cmp(rank).then_with(|| (&product.title, name).cmp(&(&other.title, other_name)))
+    });
+    let found = matching.len();
+    let shown = matching.into_iter().skip(from).take(most);
+    let cards = shown.map(|(_, name, product, stage)| {
         let plans = core.plans_of(name).filter(|plan| may(core, person, Action::See, &(*plan).clone().of(Kind::Plan)));
-        cards.push(Card {
+        Card {
             name: name.clone(),
             title: product.title.clone(),
             summary: markdown::plain(product.description.as_deref().unwrap_or_default(), 200),
@@ -70,14 +89,11 @@ pub(crate) fn catalog(
             owner: product.owner.as_ref().map(|owner| owner.name.clone()),
             stage,
             plans: plans.count(),
-            page: found.filter(|_| query.only_in_docs(name, product)).map(|found| found.title.clone()),
-            rank,
-        });
-    }
-    cards.sort_by(|one, other| {
-        other.rank.cmp(&one.rank).then_with(|| (&one.title, &one.name).cmp(&(&other.title, &other.name)))
+            page: in_docs.get(name).filter(|_| query.only_in_docs(name, product)).map(|found| found.title.clone()),
+        }
     });
+    let cards = cards.collect();
     let mut tags: Vec<(String, usize)> = tags.into_iter().map(|(tag, count)| (tag.to_owned(), count)).collect();
     tags.sort_by(|(one, many), (other, more)| more.cmp(many).then_with(|| one.cmp(other)));
-    Catalog { cards, tags, all }
+    Catalog { cards, found, tags, all }
 }

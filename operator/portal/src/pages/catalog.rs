@@ -7,11 +7,11 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::gather::address;
-use crate::gather::catalog::{Card, Catalog, catalog};
+use crate::gather::catalog::{Card, Catalog, Wanted, catalog};
 use crate::markdown;
 use crate::portal::{Portal, Visitor};
 use crate::search;
-use crate::ui::{Frame, Place, badge, empty, page};
+use crate::ui::{Frame, Place, badge, empty, page, pages_of};
 use crate::words;
 
 /// What is looked for.
@@ -21,8 +21,11 @@ pub(crate) struct Sought {
     q: String,
     #[serde(default)]
     tag: String,
+    page: Option<usize>,
 }
 
+/// How many products a page shows.
+const PART: usize = 48;
 /// Tags that are offered before the rest is left to searching.
 const TAGS: usize = 16;
 
@@ -30,21 +33,23 @@ const TAGS: usize = 16;
 pub(crate) async fn show(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
-    Query(Sought { q, tag }): Query<Sought>,
+    Query(Sought { q, tag, page: part }): Query<Sought>,
 ) -> Response {
     let query = search::Query::new(&q);
     let in_docs = portal.search.in_docs(&portal, &query).await;
+    let part = part.unwrap_or(1).max(1);
     let tag = Some(tag.as_str()).filter(|tag| !tag.is_empty());
     let (frame, found) = portal.reading.look(|core| {
-        let found = catalog(core, visitor.person.as_ref(), &query, tag, &in_docs);
+        let wanted = Wanted { query: &query, tag, from: (part - 1).saturating_mul(PART), most: PART };
+        let found = catalog(core, visitor.person.as_ref(), wanted, &in_docs);
         (Frame::of(&portal, core, &visitor), found)
     });
-    let body = body(&frame, &found, &q, tag);
+    let body = body(&frame, &found, &q, tag, part);
     page(&frame, Place::Catalog, if q.is_empty() { "" } else { "Search" }, &body)
 }
 
-fn body(frame: &Frame, found: &Catalog, q: &str, tag: Option<&str>) -> Markup {
-    let Catalog { cards, tags, all } = found;
+fn body(frame: &Frame, found: &Catalog, q: &str, tag: Option<&str>, part: usize) -> Markup {
+    let Catalog { cards, found, tags, all } = found;
     let is_sought = !q.is_empty() || tag.is_some();
     html! {
         div.hero {
@@ -69,7 +74,7 @@ fn body(frame: &Frame, found: &Catalog, q: &str, tag: Option<&str>) -> Markup {
         }
         section.stack aria-labelledby="found" {
             h2 #found {
-                @if is_sought { (words::count(cards.len(), "API")) " found" } @else { "All APIs" }
+                @if is_sought { (words::count(*found, "API")) " found" } @else { "All APIs" }
             }
             @if cards.is_empty() && is_sought {
                 (empty("Nothing matches", &html! {
@@ -87,6 +92,7 @@ fn body(frame: &Frame, found: &Catalog, q: &str, tag: Option<&str>) -> Markup {
                 }))
             } @else {
                 div.grid { @for card in cards { (one(card, q)) } }
+                (pages_of(&more(q, tag), part, found.div_ceil(PART)))
                 @if frame.person.is_none() && !is_sought {
                     p.muted { a href="/sign-in" { "Sign in" } " to see APIs that are not for everyone." }
                 }
@@ -113,6 +119,12 @@ fn one(card: &Card, q: &str) -> Markup {
             }
         }
     }
+}
+
+/// The beginning of an address of another part of the same.
+fn more(q: &str, tag: Option<&str>) -> String {
+    let address = with(q, tag.map(str::to_owned).as_ref());
+    if address.contains('?') { format!("{address}&") } else { format!("{address}?") }
 }
 
 /// The catalogue with these words and this tag.
