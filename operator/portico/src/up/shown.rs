@@ -55,7 +55,7 @@ mod tests {
         let mut keys = ShownKeys::open(&path).unwrap();
         assert!(keys.show("aa").unwrap());
         assert!(!keys.show("aa").unwrap());
-        fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(b"bb").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"bb").unwrap();
         let mut keys = ShownKeys::open(&path).unwrap();
         assert!(!keys.show("aa").unwrap());
         assert!(keys.show("cc").unwrap());

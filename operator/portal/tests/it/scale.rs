@@ -1,13 +1,11 @@
 //! Pages with much to show: how long they take, which is longer than they hold the core.
 
-mod world;
-
 use std::time::{Duration, Instant};
 
+use crate::world::{World, put};
 use axum::http::StatusCode;
 use portico_core::key::Kind;
 use serde_json::json;
-use world::{World, put};
 
 const PRODUCTS: usize = 1_000;
 const SUBSCRIPTIONS: usize = 20_000;

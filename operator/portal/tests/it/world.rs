@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::MockConnectInfo;
+use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -76,27 +77,27 @@ impl Host for Fake {
 
 /// The portal, and the core behind it.
 pub struct World {
-    pub core: Shared,
+    core: Shared,
     pub host: Arc<Fake>,
     router: Router,
 }
 
 /// An object from what it says.
 pub fn put(kind: Kind, namespace: &str, name: &str, spec: Value) -> Change {
-    fn read<T: serde::de::DeserializeOwned>(spec: Value) -> Box<T> {
-        Box::new(serde_json::from_value(spec).expect("a spec"))
+    fn read<T: serde::de::DeserializeOwned>(spec: Value) -> T {
+        serde_json::from_value(spec).expect("a spec")
     }
     let spec = match kind {
-        Kind::Portal => Spec::Portal(read(spec)),
-        Kind::Environment => Spec::Environment(read(spec)),
-        Kind::ApiProduct => Spec::ApiProduct(read(spec)),
-        Kind::Plan => Spec::Plan(read(spec)),
-        Kind::Team => Spec::Team(read(spec)),
-        Kind::Developer => Spec::Developer(read(spec)),
-        Kind::Application => Spec::Application(read(spec)),
-        Kind::Subscription => Spec::Subscription(read(spec)),
-        Kind::Approval => Spec::Approval(read(spec)),
-        Kind::Credential => Spec::Credential(read(spec)),
+        Kind::Portal => Spec::Portal(Box::new(read(spec))),
+        Kind::Environment => Spec::Environment(Box::new(read(spec))),
+        Kind::ApiProduct => Spec::ApiProduct(Box::new(read(spec))),
+        Kind::Plan => Spec::Plan(Box::new(read(spec))),
+        Kind::Team => Spec::Team(Box::new(read(spec))),
+        Kind::Developer => Spec::Developer(Box::new(read(spec))),
+        Kind::Application => Spec::Application(Box::new(read(spec))),
+        Kind::Subscription => Spec::Subscription(Box::new(read(spec))),
+        Kind::Approval => Spec::Approval(Box::new(read(spec))),
+        Kind::Credential => Spec::Credential(Box::new(read(spec))),
     };
     let author = matches!(kind, Kind::Subscription | Kind::Approval).then(|| {
         let mail = if kind == Kind::Subscription { "sara@acme.example" } else { "olga@acme.example" };
@@ -252,7 +253,7 @@ pub struct Visitor<'a> {
 }
 
 impl Visitor<'_> {
-    pub fn request(&self, method: Method, path: &str) -> axum::http::request::Builder {
+    pub fn request(&self, method: Method, path: &str) -> Builder {
         let request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
         if self.cookie.is_empty() { request } else { request.header(header::COOKIE, &self.cookie) }
     }

@@ -1,14 +1,12 @@
 //! What holds whoever asks, and what bad input comes to.
 
-mod world;
-
+use crate::world::{World, put};
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use portico_core::batch::Change;
 use portico_core::key::{Kind, ObjectKey};
 use portico_portal::routes;
 use serde_json::json;
-use world::{World, put};
 
 #[tokio::test]
 async fn every_answer_is_protected() {
