@@ -250,13 +250,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn with(docs: serde_json::Value) -> ApiProductSpec {
+    fn with(docs: &serde_json::Value) -> ApiProductSpec {
         serde_json::from_value(json!({ "title": "T", "docs": docs })).unwrap()
     }
 
     #[test]
     fn an_unpublished_parent_hides_its_children() {
-        let product = with(json!([
+        let product = with(&json!([
             { "title": "A", "path": "a.md", "published": false },
             { "title": "B", "path": "b.md", "parent": "A" },
             { "title": "C", "path": "c.md", "parent": "B" },
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn pages_that_stand_below_each_other_do_not_hang() {
-        let product = with(json!([
+        let product = with(&json!([
             { "title": "A", "path": "a.md", "parent": "B" },
             { "title": "B", "path": "b.md", "parent": "A" },
             { "title": "C", "path": "c.md", "parent": "C" },

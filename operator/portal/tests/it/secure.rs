@@ -2,7 +2,7 @@
 
 use crate::world::{World, put};
 use axum::body::Body;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{Method, Request, StatusCode, header};
 use portico_core::batch::Change;
 use portico_core::key::{Kind, ObjectKey};
 use portico_portal::routes;
@@ -97,7 +97,7 @@ async fn other_sites_and_other_names_are_turned_away() {
         let answer = world.ask(request.body(Body::from(format!("token={token}"))).unwrap()).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{name}: {value}");
     }
-    let rebound = axum::http::Request::builder().uri("/").header(header::HOST, "portal.evil.example");
+    let rebound = Request::builder().uri("/").header(header::HOST, "portal.evil.example");
     assert_eq!(world.ask(rebound.body(Body::empty()).unwrap()).await.status, StatusCode::FORBIDDEN);
 }
 

@@ -129,3 +129,62 @@ impl Surroundings<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use portico_core::batch::{Author, Object, Signature};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn put(key: &ObjectKey, spec: Value, by: &str) -> Change {
+        let spec = match key.kind {
+            Kind::ApiProduct => Spec::ApiProduct(serde_json::from_value(spec).unwrap()),
+            Kind::Plan => Spec::Plan(serde_json::from_value(spec).unwrap()),
+            Kind::Application => Spec::Application(serde_json::from_value(spec).unwrap()),
+            Kind::Subscription => Spec::Subscription(serde_json::from_value(spec).unwrap()),
+            Kind::Approval => Spec::Approval(serde_json::from_value(spec).unwrap()),
+            other => panic!("no {other} here"),
+        };
+        let author = Author::Commit { mail: by.into(), commit: "".into(), signature: Signature::None, portal: None };
+        let author = matches!(key.kind, Kind::Approval | Kind::Subscription).then(|| Arc::new(author));
+        Change::Put(Object { name: key.name.clone(), generation: None, created: None, author, spec })
+    }
+
+    #[test]
+    fn a_change_is_judged_by_what_stands_around_it() {
+        let key = ObjectKey::new;
+        let approvers = json!([{ "kind": "User", "name": "olga@acme.example" }]);
+        let approval = json!({ "mode": "Manual", "approvers": approvers });
+        let plan = json!({ "title": "P", "products": [{ "name": "api" }], "approval": approval });
+        let asks = |plan: &str| json!({ "application": { "name": "web" }, "plan": { "name": plan, "namespace": "o" } });
+        let product = json!({ "title": "A", "consumers": { "from": "All" } });
+        let mut core = Core::new();
+        let changes = vec![
+            put(&key(Kind::ApiProduct, "o", "api"), product, ""),
+            put(&key(Kind::Plan, "o", "plan"), plan, ""),
+            put(&key(Kind::Application, "c", "web"), json!({ "title": "W" }), ""),
+            put(&key(Kind::Subscription, "c", "one"), asks("plan"), "sara@acme.example"),
+        ];
+        core.apply(Batch { now: Timestamp::UNIX_EPOCH, changes, facts: Vec::new() });
+        let codes = |before: &[Change], change: Change| -> Vec<&'static str> {
+            preview(&core, before, &[change]).into_iter().map(|found| found.code).collect()
+        };
+        let grant = json!({
+            "subscription": { "name": "one", "namespace": "c" }, "decision": "Granted", "grant": { "plan": { "name": "plan" } },
+        });
+        let answer = |by: &str| put(&key(Kind::Approval, "o", "answer"), grant.clone(), by);
+        assert!(codes(&[], answer("olga@acme.example")).is_empty());
+        assert_eq!(codes(&[], answer("otto@acme.example")), ["not-an-approver"]);
+        assert_eq!(codes(&[], answer("sara@acme.example")), ["own-request"]);
+        let other = |plan: &str| put(&key(Kind::Subscription, "c", "two"), asks(plan), "sara@acme.example");
+        assert!(codes(&[], other("plan")).is_empty());
+        assert_eq!(codes(&[], other("none")), ["missing-reference"]);
+        // What lands together with it counts as well.
+        let gone = Change::Remove(key(Kind::Application, "c", "web"));
+        assert_eq!(codes(&[gone], other("plan")), ["missing-reference"]);
+    }
+}
