@@ -122,7 +122,7 @@ impl Core {
     }
 
     /// Subscriptions of an application, in order of their names.
-    pub fn subscriptions_of(&self, application: &Name) -> impl Iterator<Item = &Name> {
+    pub fn subscriptions_by(&self, application: &Name) -> impl Iterator<Item = &Name> {
         self.world.subscriptions_of_application.of(application)
     }
 

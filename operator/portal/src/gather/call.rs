@@ -41,7 +41,7 @@ pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
     let named = spec.subscription.as_ref();
     let subscriptions: Vec<Name> = match (named, core.application_of(credential)) {
         (Some(one), _) => vec![Name::new(credential.namespace(), one.name.as_str())],
-        (None, Some(application)) => core.subscriptions_of(&application).cloned().collect(),
+        (None, Some(application)) => core.subscriptions_by(&application).cloned().collect(),
         (None, None) => Vec::new(),
     };
     let mut places = Vec::new();

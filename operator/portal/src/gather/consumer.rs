@@ -40,7 +40,7 @@ pub(crate) fn teams(core: &Core, person: &Person) -> Vec<Team> {
             .chain(core.applications_without_team(team.namespace()))
             .filter_map(|name| {
                 let spec = core.application(name)?;
-                let subscriptions = core.subscriptions_of(name).filter_map(|subscription| {
+                let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
                     Some((subject(core, Some(person), subscription)?.product, state::subscription(core, subscription)?))
                 });
                 Some(Row {
@@ -110,7 +110,7 @@ pub(crate) struct Application {
 pub(crate) fn application(core: &Core, person: Option<&Person>, name: &Name) -> Option<Application> {
     let spec = core.application(name)?;
     let team = spec.team.as_ref().map(|team| Name::new(name.namespace(), team.name.as_str()));
-    let subscriptions = core.subscriptions_of(name).filter_map(|subscription| {
+    let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
         let subject = subject(core, person, subscription)?;
         Some((subscription.clone(), subject, state::subscription(core, subscription)?))
     });

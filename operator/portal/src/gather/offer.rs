@@ -80,7 +80,7 @@ pub(crate) fn offer(core: &Core, person: &Person, name: &Name) -> Option<Offer> 
             {
                 continue;
             }
-            let live = core.subscriptions_of(application).find(|subscription| {
+            let live = core.subscriptions_by(application).find(|subscription| {
                 let standing = super::state::subscription(core, subscription);
                 let over = standing.is_none_or(|standing| {
                     use portico_crds::Phase::{Cancelled, Expired, Rejected};

@@ -199,7 +199,7 @@ fn subscribes(core: &Core, person: Option<&Person>, product: &Name) -> bool {
     };
     person.teams.iter().flat_map(applications).any(|application| {
         may(core, Some(person), Action::See, &application.clone().of(Kind::Application))
-            && core.subscriptions_of(&application).any(live)
+            && core.subscriptions_by(&application).any(live)
     })
 }
 

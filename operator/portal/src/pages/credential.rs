@@ -86,7 +86,7 @@ fn shows_again(core: &Core, name: &Name) -> bool {
     let subscription = core.credential(name).and_then(|spec| spec.subscription);
     let subscriptions: Vec<Name> = match (subscription, core.application_of(name)) {
         (Some(one), _) => vec![Name::new(name.namespace(), one.name)],
-        (None, Some(application)) => core.subscriptions_of(&application).cloned().collect(),
+        (None, Some(application)) => core.subscriptions_by(&application).cloned().collect(),
         (None, None) => Vec::new(),
     };
     let plans = subscriptions.iter().filter_map(|one| Some(look::resolve(&core.subscription(one)?.plan, one)));

@@ -185,7 +185,7 @@ impl Engine {
         let started = Instant::now();
         let advance = self.reader.advance(commit).and_then(|mut advance| {
             self.untold.append(&mut advance.changes);
-            self.reader.recall(&self.core, &mut self.untold)?;
+            self.reader.recall(&self.core.read(), &mut self.untold)?;
             advance.changes = std::mem::take(&mut self.untold);
             Ok(advance)
         });

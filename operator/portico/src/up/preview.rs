@@ -15,7 +15,7 @@ pub fn preview(core: &Core, before: &[Change], changes: &[Change]) -> Vec<Diagno
     for change in before.iter().chain(changes) {
         match change {
             Change::Put(object) => world.around(&object.name, &object.spec),
-            Change::Remove(key) => world.object(key),
+            Change::Remove(key) | Change::Delete { key, said: _, deletion: _ } => world.object(key),
             Change::Document { .. } | Change::Findings(..) => {}
         }
     }
@@ -79,7 +79,7 @@ impl Surroundings<'_> {
             self.keys.insert(team.clone().of(Kind::Team));
         }
         self.keys.extend(core.credentials_of_application(name).map(|one| one.clone().of(Kind::Credential)));
-        for subscription in core.subscriptions_of(name) {
+        for subscription in core.subscriptions_by(name) {
             if let Some(spec) = core.subscription(subscription) {
                 self.subscription(subscription, &spec);
             }
