@@ -7,17 +7,17 @@ use portico_core::key::{Kind, Name, ObjectKey};
 use serde_json::{Value, json};
 
 fn put(kind: Kind, namespace: &str, name: &str, spec: Value) -> Change {
-    fn read<T: serde::de::DeserializeOwned>(spec: Value) -> Box<T> {
-        Box::new(serde_json::from_value(spec).unwrap())
+    fn read<T: serde::de::DeserializeOwned>(spec: Value) -> T {
+        serde_json::from_value(spec).unwrap()
     }
     let spec = match kind {
-        Kind::Team => Spec::Team(read(spec)),
-        Kind::Developer => Spec::Developer(read(spec)),
-        Kind::Application => Spec::Application(read(spec)),
-        Kind::ApiProduct => Spec::ApiProduct(read(spec)),
-        Kind::Plan => Spec::Plan(read(spec)),
-        Kind::Subscription => Spec::Subscription(read(spec)),
-        Kind::Approval => Spec::Approval(read(spec)),
+        Kind::Team => Spec::Team(Box::new(read(spec))),
+        Kind::Developer => Spec::Developer(Box::new(read(spec))),
+        Kind::Application => Spec::Application(Box::new(read(spec))),
+        Kind::ApiProduct => Spec::ApiProduct(Box::new(read(spec))),
+        Kind::Plan => Spec::Plan(Box::new(read(spec))),
+        Kind::Subscription => Spec::Subscription(Box::new(read(spec))),
+        Kind::Approval => Spec::Approval(Box::new(read(spec))),
         other => panic!("no {other} here"),
     };
     Change::Put(Object { name: Name::new(namespace, name), generation: None, created: None, author: None, spec })
