@@ -264,7 +264,10 @@ impl Reader {
                 let known = asked.entry(key.clone()).or_default();
                 referrers.retain(|referrer| known.insert(referrer.clone()));
             }
-            missing.retain(|_, referrers| !referrers.is_empty());
+            // What stands in a file and does not read is not deleted.
+            let stands =
+                |key: &ObjectKey| self.index.objects.get(key).is_some_and(|known| known.claims.holder().is_some());
+            missing.retain(|key, referrers| !referrers.is_empty() && !stands(key));
             if missing.is_empty() {
                 return Ok(());
             }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 const ENVIRONMENT: &str = "apiVersion: portico.dev/v1alpha1\nkind: Environment\nmetadata: {name: e}\n\
     spec: {stage: Production, gateway: {envoy: {listeners: [{name: http, port: 80}]}}}\n";
 const APPLICATION: &str =
-    "apiVersion: portico.dev/v1alpha1\nkind: Application\nmetadata: {name: NAME}\nspec: {title: T}\n";
+    "apiVersion: portico.dev/v1alpha1\nkind: Application\nmetadata: {name: NAME}\nspec: {title: Own}\n";
 
 fn product(name: &str, more: &str) -> String {
     format!(
