@@ -203,6 +203,10 @@ impl Core {
                 }
             }
             Change::Remove(key) => {
+                if key.kind == Kind::Subscription {
+                    // Another one by its name begins anew.
+                    pass.on.remove(&key.name);
+                }
                 self.mark_siblings(&key, pass);
                 if self.world.remove(&key) {
                     self.touch(&key, pass);
@@ -582,8 +586,14 @@ impl Core {
 
     /// Notes the plan that a subscription is on, and marks what follows from that.
     fn put_on(&mut self, subscription: Name, plan: Option<Name>, pass: &mut Pass) {
+        let before: Vec<Name> = self.world.asked(&subscription).collect();
         if !self.world.set_on(&subscription, plan) {
             return;
+        }
+        // What it is on it does not miss, whatever was deleted since.
+        for plan in before.into_iter().chain(self.world.asked(&subscription)) {
+            self.mark_held(&plan, pass);
+            self.tell_held(&plan, pass);
         }
         pass.mark(Stage::Candidate, &subscription);
         pass.mark_all(Stage::Approval, self.world.approvals_of_subscription.of(&subscription));
@@ -628,6 +638,7 @@ impl Core {
                 if replace(&mut self.views.plans, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Plan));
                     self.mark_held(name, pass);
+                    self.tell_held(name, pass);
                     if self.views.deleted_plans.contains_key(name) || !self.world.deleted_products.is_empty() {
                         pass.mark(Stage::DeletedPlan, name);
                     }
@@ -666,6 +677,11 @@ impl Core {
                     pass.mark_all(Stage::Credential, self.world.credentials_of_application.of(name));
                     for subscription in self.world.subscriptions_of_application.of(name) {
                         pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(subscription));
+                        // Whose it is decides which plans may be had.
+                        for plan in self.world.asked(subscription) {
+                            self.mark_held(&plan, pass);
+                            self.tell_held(&plan, pass);
+                        }
                     }
                 }
             }
@@ -786,7 +802,7 @@ impl Core {
                 for environment in environments {
                     for index in 0..known {
                         let key = OutputKey::Api { environment: environment.clone(), product: name.clone(), index };
-                        if self.outputs.contains_key(&key) {
+                        if self.outputs.contains_key(&key) || pass.outputs.contains_key(&key) {
                             pass.outputs.insert(key, None);
                         }
                     }
@@ -899,7 +915,7 @@ impl Core {
             view.as_ref().and_then(|view| view.client.as_ref()).filter(|client| !client.generations.is_empty());
         for environment in self.gateways.keys() {
             let key = OutputKey::Client { environment: environment.clone(), credential: name.clone() };
-            if self.outputs.contains_key(&key) {
+            if self.outputs.contains_key(&key) || pass.outputs.contains_key(&key) {
                 pass.outputs.insert(key, None);
             }
         }
