@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use portico_crds::DeletionPolicy;
 
-use crate::batch::{Change, Object, Spec};
+use crate::batch::{Change, Fact, Object, Spec};
 use crate::core::Core;
 use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, ObjectKey};
@@ -46,7 +46,9 @@ impl Core {
 
     /// What `changes` refer to, or what they take away is referred to by, that will not be there: products and plans of which a
     /// front end that has a history can tell what they said last. What was told to be deleted is not there either.
-    pub fn missing(&self, changes: &[Change]) -> Missing {
+    ///
+    /// `facts` tell which plans subscriptions are on that the core was not told of yet.
+    pub fn missing(&self, changes: &[Change], facts: &[Fact]) -> Missing {
         let mut said: HashMap<ObjectKey, Option<&Object>> = HashMap::new();
         // Objects that are told to be deleted refer to others, and are not there.
         let mut last: HashMap<ObjectKey, &Object> = HashMap::new();
@@ -103,6 +105,20 @@ impl Core {
                 }
             }
         };
+        for fact in facts {
+            if let Fact::On { subscription, plan } = fact {
+                let (subscription, plan) = (subscription.clone().of(Kind::Subscription), plan.clone().of(Kind::Plan));
+                if is_there(&subscription) {
+                    let lacked = lacks
+                        .entry(plan.clone())
+                        .or_insert_with(|| products(&plan).into_iter().filter(|product| !is_there(product)).collect());
+                    for product in lacked {
+                        note(product.clone(), &subscription);
+                    }
+                    note(plan, &subscription);
+                }
+            }
+        }
         for (key, object) in &said {
             match object.map(|object| &object.spec) {
                 Some(Spec::Subscription(_)) => {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portico_core::Core;
-use portico_core::batch::{Author, Change};
+use portico_core::batch::{Author, Change, Fact};
 use portico_core::deletion::Missing;
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::ObjectKey;
@@ -251,15 +251,15 @@ impl Reader {
     }
 
     /// Adds to the changes of a commit what became of products and plans that are not there, and that others refer to: what
-    /// they said last, and who came after that.
+    /// they said last, and who came after that. `facts` are those that go into the same batch.
     ///
     /// # Errors
     ///
     /// When history cannot be read. `changes` are then to be given again, with those of the next commit after them.
-    pub fn recall(&mut self, core: &Core, changes: &mut Vec<Change>) -> Result<(), ReadError> {
+    pub fn recall(&mut self, core: &Core, changes: &mut Vec<Change>, facts: &[Fact]) -> Result<(), ReadError> {
         let mut asked = Missing::new();
         loop {
-            let mut missing = core.missing(changes);
+            let mut missing = core.missing(changes, facts);
             for (key, referrers) in &mut missing {
                 let known = asked.entry(key.clone()).or_default();
                 referrers.retain(|referrer| known.insert(referrer.clone()));

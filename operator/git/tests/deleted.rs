@@ -9,7 +9,7 @@ use common::Repo;
 use jiff::Timestamp;
 use portico_core::Core;
 use portico_core::batch::{Batch, Change, Fact};
-use portico_core::key::{Kind, ObjectKey};
+use portico_core::key::{Kind, Name, ObjectKey};
 use portico_git::{CommitId, Options, Reader};
 use proptest::prelude::*;
 
@@ -43,24 +43,40 @@ fn subscription(name: &str, plan: &str, more: &str) -> String {
 struct Follower {
     reader: Reader,
     core: Core,
+    /// Which plans subscriptions are on, as a store remembers it.
+    on: BTreeMap<Name, Name>,
 }
 
 impl Follower {
     fn new(repo: &Repo) -> Follower {
-        Follower { reader: repo.reader(), core: Core::new() }
+        Follower { reader: repo.reader(), core: Core::new(), on: BTreeMap::new() }
     }
 
     /// What was told of deletions.
     fn follow(&mut self, commit: CommitId) -> Vec<Change> {
         let mut changes = self.reader.advance(commit).expect("reads").changes;
-        self.reader.recall(&self.core, &mut changes).expect("history reads");
-        self.apply(changes)
+        let is_first = self.core.objects().next().is_none();
+        let on = self.on.iter().filter(|_| is_first);
+        let on = on.map(|(name, plan)| Fact::On { subscription: name.clone(), plan: plan.clone() });
+        let facts: Vec<Fact> = on.collect();
+        self.reader.recall(&self.core, &mut changes, &facts).expect("history reads");
+        self.apply_with(changes, facts)
     }
 
     fn apply(&mut self, changes: Vec<Change>) -> Vec<Change> {
+        self.apply_with(changes, Vec::new())
+    }
+
+    fn apply_with(&mut self, changes: Vec<Change>, facts: Vec<Fact>) -> Vec<Change> {
+        for change in &changes {
+            if let Change::Remove(key) = change {
+                self.on.remove(&key.name);
+            }
+        }
         let told = changes.iter().filter(|change| matches!(change, Change::Delete { .. })).cloned().collect();
         let now = Timestamp::from_second(1_800_000_000).expect("a time");
-        let delta = self.core.apply(Batch { now, changes, facts: Vec::new() });
+        let delta = self.core.apply(Batch { now, changes, facts });
+        self.on.extend(delta.on.iter().cloned());
         let serials = delta.removals.iter().map(|removal| (removal.key.environment(), removal.serial));
         let serials = serials.chain(delta.puts.iter().map(|put| (put.key.environment(), put.serial)));
         let facts = serials.map(|(environment, serial)| Fact::Confirmed { environment: environment.clone(), serial });
@@ -251,9 +267,9 @@ fn a_folder_knows_what_was_committed() {
     };
     let plan = || {
         let mut reader = Reader::folder_with_history(folder.path().join("state"), Options::default());
-        let mut follower = Follower { reader: repo_less(), core: Core::new() };
+        let mut follower = Follower { reader: repo_less(), core: Core::new(), on: BTreeMap::new() };
         let mut changes = reader.rescan().expect("reads").changes;
-        reader.recall(&follower.core, &mut changes).expect("history reads");
+        reader.recall(&follower.core, &mut changes, &[]).expect("history reads");
         follower.apply(changes);
         follower.ready(Kind::Plan, "p").map(|(_, why)| why)
     };
@@ -359,7 +375,7 @@ proptest! {
                 continue;
             }
             follower.follow(commit);
-            let mut fresh = Follower::new(&repo);
+            let mut fresh = Follower { on: follower.on.clone(), ..Follower::new(&repo) };
             fresh.follow(commit);
             prop_assert_eq!(follower.picture(), fresh.picture());
         }

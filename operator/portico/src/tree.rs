@@ -29,7 +29,7 @@ impl Tree {
         let mut advance = reader.rescan().with_context(|| format!("cannot read {}", folder.display()))?;
         let now = Timestamp::now();
         let mut core = Core::new();
-        reader.recall(&core, &mut advance.changes).context("cannot read the history of the folder")?;
+        reader.recall(&core, &mut advance.changes, &[]).context("cannot read the history of the folder")?;
         let mut facts = Vec::new();
         let mut changes = advance.changes;
         loop {

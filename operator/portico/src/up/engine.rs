@@ -183,9 +183,10 @@ impl Engine {
             return Ok(());
         }
         let started = Instant::now();
+        let on = if self.commit.is_none() { self.on()? } else { Vec::new() };
         let advance = self.reader.advance(commit).and_then(|mut advance| {
             self.untold.append(&mut advance.changes);
-            self.reader.recall(&self.core.read(), &mut self.untold)?;
+            self.reader.recall(&self.core.read(), &mut self.untold, &on)?;
             advance.changes = std::mem::take(&mut self.untold);
             Ok(advance)
         });
@@ -222,6 +223,15 @@ impl Engine {
         }
         self.report(first);
         Ok(())
+    }
+
+    /// Which plans subscriptions were on, also those that their files do not name any more.
+    fn on(&self) -> anyhow::Result<Vec<Fact>> {
+        let mut on = Vec::new();
+        self.store
+            .first_seen(|key, _, plan| on.extend(plan.map(|plan| Fact::On { subscription: key.name, plan })))
+            .context("cannot read which plans subscriptions were on")?;
+        Ok(on)
     }
 
     /// What the store knows from before.
