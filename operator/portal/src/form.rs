@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
+use portico_core::key::Name;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -15,6 +16,23 @@ pub(crate) struct Posted<T>(pub(crate) T);
 /// A form that says nothing more than that it was sent.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Nothing {}
+
+/// That somebody means it: they have written the name of what goes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Confirmed {
+    pub(crate) once: String,
+    confirm: String,
+}
+
+impl Confirmed {
+    /// Refuses another text than the name.
+    pub(crate) fn check(&self, does: &str, name: &Name) -> Result<(), Oops> {
+        if self.confirm.trim() == name.name() {
+            return Ok(());
+        }
+        Err(Oops::Bad(format!("Nothing has changed: to {does} it, write its name, {}.", name.name())))
+    }
+}
 
 #[derive(Deserialize)]
 struct Signed {

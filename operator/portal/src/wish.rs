@@ -1,11 +1,14 @@
 //! What a click becomes: edits that are written to Git in somebody's name.
 
+use std::time::Duration;
+
 use portico_core::batch::{Object, Spec};
 use portico_core::key::Name;
 
 use crate::clock;
 use crate::error::Oops;
 use crate::host::{Edit, Landed, Refused, Wish};
+use crate::pages::landed::LOOK;
 use crate::people::Person;
 use crate::portal::Portal;
 use crate::sign_in::no_randomness;
@@ -44,6 +47,34 @@ pub(crate) async fn submit(
             Oops::Unavailable(format!("It could not be written: {why}. Nothing has changed; try again."))
         }
     })
+}
+
+/// The same, and waits a moment until it is read, so that the next page shows it.
+pub(crate) async fn carry_out(
+    portal: &Portal,
+    person: &Person,
+    once: &str,
+    summary: String,
+    edits: Vec<Edit>,
+) -> Result<(), Oops> {
+    let landed = submit(portal, person, once, summary, edits).await?;
+    settle(portal, &landed.commit).await;
+    Ok(())
+}
+
+/// Waits a moment until what was written is read, so that the next page shows it. It is no harm if that takes longer.
+async fn settle(portal: &Portal, commit: &str) {
+    let wait = async {
+        let mut changes = portal.reading.changes();
+        while !portal.host.has_read(commit).await.unwrap_or(true) {
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() { return },
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    };
+    // Whoever waits longer than this would rather see something.
+    let _ = tokio::time::timeout(Duration::from_secs(3), wait).await;
 }
 
 /// A name for an object, made of what people call it, that is not taken yet.

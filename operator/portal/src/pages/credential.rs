@@ -15,7 +15,7 @@ use super::Named;
 use super::reference::text;
 use crate::clock;
 use crate::error::Oops;
-use crate::form::{Nothing, Posted};
+use crate::form::{Confirmed, Nothing, Posted};
 use crate::gather::address;
 use crate::gather::call::{self, Place as Called, curl};
 use crate::gather::state::{self, Credential};
@@ -336,16 +336,8 @@ pub(crate) async fn change(
         ("rename", _) => return Err(Oops::Bad("A name has between 1 and 128 characters.".to_owned())),
         _ => return Err(Oops::Bad("That cannot be done with a key.".to_owned())),
     };
-    let landed = wish::submit(&portal, &person, &once, summary, edits).await?;
-    super::landed::settle(&portal, &landed.commit).await;
+    wish::carry_out(&portal, &person, &once, summary, edits).await?;
     Ok(Redirect::to(&address("credentials", &name)).into_response())
-}
-
-/// That somebody means it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Revoke {
-    once: String,
-    confirm: String,
 }
 
 /// Ends it for good.
@@ -353,16 +345,14 @@ pub(crate) async fn revoke(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
-    Posted(Revoke { once, confirm }): Posted<Revoke>,
+    Posted(confirmed): Posted<Confirmed>,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
     let (_, shown) = look(&portal, &visitor, &name)?;
-    if confirm.trim() != name.name() {
-        return Err(Oops::Bad(format!("Nothing has changed: to revoke it, write its name, {}.", name.name())));
-    }
+    confirmed.check("revoke", &name)?;
     let summary = format!("Revoke key {}", shown.credential.title);
-    let landed = wish::submit(&portal, &person, &once, summary, vec![Edit::Delete(name.of(Kind::Credential))]).await?;
-    super::landed::settle(&portal, &landed.commit).await;
+    let edits = vec![Edit::Delete(name.of(Kind::Credential))];
+    wish::carry_out(&portal, &person, &confirmed.once, summary, edits).await?;
     Ok(Redirect::to(&shown.of.1).into_response())
 }

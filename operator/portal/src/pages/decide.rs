@@ -94,8 +94,7 @@ async fn send(
     spec: ApprovalSpec,
 ) -> Result<Response, Oops> {
     let edits = vec![wish::put(approval, Spec::Approval(Box::new(spec)))];
-    let landed = wish::submit(portal, person, once, summary, edits).await?;
-    super::landed::settle(portal, &landed.commit).await;
+    wish::carry_out(portal, person, once, summary, edits).await?;
     Ok(Redirect::to("/requests").into_response())
 }
 

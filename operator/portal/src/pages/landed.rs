@@ -21,7 +21,7 @@ use crate::portal::{Portal, Visitor};
 use crate::ui::{Frame, Place, page};
 
 /// How often it is looked at in any case: a commit may be read that changes nothing here.
-const LOOK: Duration = Duration::from_millis(250);
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
 /// How far it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,19 +146,4 @@ pub(crate) async fn events(
         }
     });
     Sse::new(told).keep_alive(KeepAlive::default())
-}
-
-/// Waits a moment until what was written is read, so that the next page shows it. It is no harm if that takes longer.
-pub(super) async fn settle(portal: &Portal, commit: &str) {
-    let wait = async {
-        let mut changes = portal.reading.changes();
-        while !portal.host.has_read(commit).await.unwrap_or(true) {
-            tokio::select! {
-                changed = changes.changed() => if changed.is_err() { return },
-                () = tokio::time::sleep(LOOK) => {}
-            }
-        }
-    };
-    // Whoever waits longer than this would rather see something.
-    let _ = tokio::time::timeout(Duration::from_secs(3), wait).await;
 }

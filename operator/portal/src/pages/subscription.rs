@@ -15,7 +15,7 @@ use serde_json::json;
 use super::Named;
 use super::applications::credential_lines;
 use crate::error::Oops;
-use crate::form::Posted;
+use crate::form::{Confirmed, Posted};
 use crate::gather::address;
 use crate::gather::consumer::{Event, Subscription, subscription};
 use crate::gather::offer::is_taken;
@@ -126,16 +126,8 @@ pub(crate) async fn new_key(
         Ok::<_, Oops>((credential, super::subscribe::credential(&name, environment, title), shown.application_title))
     })?;
     let edits = vec![wish::put(credential.clone(), Spec::Credential(Box::new(spec)))];
-    let landed = wish::submit(&portal, &person, &once, format!("{about}: make a key"), edits).await?;
-    super::landed::settle(&portal, &landed.commit).await;
+    wish::carry_out(&portal, &person, &once, format!("{about}: make a key"), edits).await?;
     Ok(Redirect::to(&address("credentials", &credential)).into_response())
-}
-
-/// That somebody means it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Cancel {
-    once: String,
-    confirm: String,
 }
 
 /// Ends it, for good and at once.
@@ -143,21 +135,18 @@ pub(crate) async fn cancel(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
-    Posted(Cancel { once, confirm }): Posted<Cancel>,
+    Posted(confirmed): Posted<Confirmed>,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
-    if confirm.trim() != name.name() {
-        return Err(Oops::Bad(format!("Nothing has changed: to cancel it, write its name, {}.", name.name())));
-    }
+    confirmed.check("cancel", &name)?;
     let shown = portal.reading.look(|core| subscription(core, Some(&person), &name)).ok_or(Oops::NotFound)?;
     let summary = format!("{}: cancel {}", shown.application_title, shown.subject.product);
     let now =
         Timestamp::from_second(crate::clock::now()).map_err(|_| Oops::Unavailable("The clock is wrong.".to_owned()))?;
     let key = name.clone().of(Kind::Subscription);
     let edits = vec![Edit::Set { key, path: "spec.cancelAt", value: json!(now.to_string()) }];
-    let landed = wish::submit(&portal, &person, &once, summary, edits).await?;
-    super::landed::settle(&portal, &landed.commit).await;
+    wish::carry_out(&portal, &person, &confirmed.once, summary, edits).await?;
     Ok(Redirect::to(&address("subscriptions", &name)).into_response())
 }
 
