@@ -1,12 +1,10 @@
 //! Names of things: which kind, which namespace, which object.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
 use arcstr::ArcStr;
-use foldhash::fast::FixedState;
 use serde::{Serialize, Serializer};
 
 /// The kinds of the group `portico.dev`, in the order in which they depend on each other.
@@ -82,7 +80,7 @@ impl FromStr for Kind {
 }
 
 /// `namespace/name`, the identity of an object within its kind. One pointer, since there are millions of them; a front end
-/// that takes in many makes sure that equal ones are the same ([`Names`]).
+/// that takes in many makes sure that equal ones are the same ([`Interner`](crate::intern::Interner)).
 ///
 /// A namespace has no `/` in it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -92,6 +90,11 @@ impl Name {
     /// A name from its two parts.
     pub fn new(namespace: impl AsRef<str>, name: impl AsRef<str>) -> Self {
         Name(arcstr::format!("{}/{}", namespace.as_ref(), name.as_ref()))
+    }
+
+    /// Whether others hold the same one.
+    pub(crate) fn is_shared(&self) -> bool {
+        ArcStr::strong_count(&self.0).is_none_or(|count| count > 1)
     }
 
     fn parts(&self) -> (&str, &str) {
@@ -147,24 +150,6 @@ impl fmt::Debug for Name {
 impl Serialize for Name {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
-    }
-}
-
-/// Names that are in use, so that each is there once.
-#[derive(Clone, Debug, Default)]
-pub struct Names(HashSet<Name, FixedState>);
-
-impl Names {
-    /// The name that is there already, or this one from now on.
-    pub fn intern(&mut self, name: &Name) -> Name {
-        if let Some(known) = self.0.get(name) {
-            return known.clone();
-        }
-        if self.0.len() == self.0.capacity() {
-            self.0.retain(|Name(text)| ArcStr::strong_count(text).is_some_and(|count| count > 1));
-        }
-        self.0.insert(name.clone());
-        name.clone()
     }
 }
 

@@ -12,6 +12,7 @@ pub mod delta;
 pub mod diagnostic;
 pub mod explain;
 pub mod gateway;
+pub mod intern;
 pub mod key;
 pub mod life;
 pub mod look;

@@ -11,7 +11,8 @@ use portico_crds::{
 
 use crate::batch::{Author, Deletion, Document, Object, Payment, Spec, asked, covered};
 use crate::diagnostic::Diagnostic;
-use crate::key::{Kind, Name, Names, ObjectKey};
+use crate::intern::Interner;
+use crate::key::{Kind, Name, ObjectKey};
 use crate::look;
 use crate::openapi::Read;
 use crate::table::{Map, Referrers};
@@ -99,7 +100,7 @@ pub(crate) struct World {
     pub(crate) credentials_of_application: Referrers<Name>,
     pub(crate) credentials_in: Referrers<Name>,
 
-    pub(crate) names: Names,
+    pub(crate) names: Interner<Name>,
 }
 
 impl World {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use portico_core::batch::{Change, Object, Spec};
 use portico_core::diagnostic::{Diagnostic, Place, Severity};
-use portico_core::key::{Kind, Names, ObjectKey};
+use portico_core::intern::Interner;
+use portico_core::key::{Kind, Name, ObjectKey};
 
 use crate::author;
 use crate::commit::CommitId;
@@ -49,7 +50,7 @@ pub(crate) struct Stage<'a> {
     files: BTreeMap<Arc<str>, FileState>,
     loose: BTreeMap<Arc<str>, Vec<Diagnostic>>,
     /// Objects that belong together often have the same name.
-    names: Names,
+    names: Interner<Name>,
     /// Objects that may be different, and the order in which they came up.
     objects: Keys<Known>,
     order: Vec<ObjectKey>,
@@ -73,7 +74,7 @@ impl<'a> Stage<'a> {
             contents: HashMap::default(),
             files: BTreeMap::new(),
             loose: BTreeMap::new(),
-            names: Names::default(),
+            names: Interner::default(),
             objects: Keys::default(),
             order: Vec::new(),
             products: Vec::new(),

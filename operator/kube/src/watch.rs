@@ -14,7 +14,8 @@ use kube::client::Body;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Resource};
-use portico_core::key::{Kind, Name, Names, ObjectKey};
+use portico_core::intern::Interner;
+use portico_core::key::{Kind, Name, ObjectKey};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -180,7 +181,7 @@ where
 }
 
 /// Names that sources know. What belongs together often has the same one.
-type Known = Arc<Mutex<Names>>;
+type Known = Arc<Mutex<Interner<Name>>>;
 
 fn intern(names: &Known, name: &Name) -> Name {
     names.lock().unwrap_or_else(PoisonError::into_inner).intern(name)

@@ -5,7 +5,7 @@
 //! holds for as long as the object says the same: it stands in the status of an Approval, so that a repository that cannot be
 //! reached takes nothing away, not even after a restart.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -26,24 +26,6 @@ use crate::up::chain;
 
 /// How often a repository is asked for new commits.
 const INTERVAL: Duration = Duration::from_secs(30);
-
-/// Those who wrote something, each once: most wrote much.
-#[derive(Debug, Default)]
-pub struct People(HashSet<Arc<Author>>);
-
-impl People {
-    /// The same one as it is here already, or this one from now on.
-    pub fn intern(&mut self, author: &Arc<Author>) -> Arc<Author> {
-        if let Some(known) = self.0.get(author) {
-            return known.clone();
-        }
-        if self.0.len() == self.0.capacity() {
-            self.0.retain(|author| Arc::strong_count(author) > 1);
-        }
-        self.0.insert(author.clone());
-        author.clone()
-    }
-}
 
 /// What a repository has to tell.
 pub struct News {
