@@ -54,7 +54,8 @@ pub(crate) async fn guard(
     let caller = Caller(caller(peer.ip(), request.headers()));
     request.extensions_mut().insert(caller);
 
-    let refused = if local && !(peer.ip().to_canonical().is_loopback() && is_loopback(&host)) {
+    let is_here = peer.ip().to_canonical().is_loopback() && is_loopback(&host) && !is_forwarded(request.headers());
+    let refused = if local && !is_here {
         Some(Oops::Foreign("This portal is for trying out, and answers on this machine only, by the name localhost."))
     } else if !request.method().is_safe() && !is_same_origin(request.headers(), &host) {
         Some(Oops::Foreign("It comes from another site."))
@@ -209,6 +210,11 @@ fn is_same_origin(headers: &HeaderMap, host: &str) -> bool {
         Some(origin) => origin.split_once("://").is_some_and(|(_, from)| from.eq_ignore_ascii_case(host)),
         None => !headers.contains_key(header::ORIGIN),
     }
+}
+
+/// Whether a proxy says that it asks for somebody else. One on this machine asks for people on others.
+fn is_forwarded(headers: &HeaderMap) -> bool {
+    ["forwarded", "x-forwarded-for", "x-real-ip", "via"].iter().any(|name| headers.contains_key(*name))
 }
 
 /// Who asked: behind a proxy of the same network, whom that says.

@@ -120,6 +120,9 @@ pub enum Refused {
     /// Somebody else has changed the same in the meantime.
     #[error("somebody has changed the same in the meantime: {0}")]
     Conflict(String),
+    /// The same form was sent before, and carried out as it said something else.
+    #[error("this form was sent before, and said something else then")]
+    SentBefore,
     /// It cannot be written now.
     #[error("{0}")]
     Unavailable(String),

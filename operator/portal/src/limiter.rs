@@ -32,10 +32,15 @@ impl Limiter {
         if counted.window != window {
             *counted = Counted { window, ..Counted::default() };
         }
-        counted.all += 1;
+        let wait = (window + 1) * WINDOW - now;
         let theirs = counted.by_address.entry(network(address)).or_default();
+        if *theirs == TRIES {
+            return Err(wait);
+        }
         *theirs += 1;
-        if *theirs > TRIES || counted.all > ALL_TRIES { Err((window + 1) * WINDOW - now) } else { Ok(()) }
+        // Only now: nobody uses up what is there for all.
+        counted.all += 1;
+        if counted.all > ALL_TRIES { Err(wait) } else { Ok(()) }
     }
 }
 
@@ -64,6 +69,15 @@ mod tests {
         assert_eq!(limiter.try_once(one, 125), Err(55));
         assert_eq!(limiter.try_once("192.0.2.2".parse().unwrap(), 125), Ok(()));
         assert_eq!(limiter.try_once(one, 180), Ok(()), "the next minute");
+    }
+
+    #[test]
+    fn one_address_does_not_use_up_the_tries_of_all() {
+        let limiter = Limiter::default();
+        for _ in 0..2 * ALL_TRIES {
+            let _ = limiter.try_once("192.0.2.1".parse().unwrap(), 0);
+        }
+        assert_eq!(limiter.try_once("192.0.2.2".parse().unwrap(), 0), Ok(()));
     }
 
     #[test]

@@ -171,7 +171,8 @@ pub(crate) enum Undecided {
 
 /// Whether somebody may grant what a subscription asks for.
 pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Result<(), Undecided> {
-    let decides = asked(core, subscription).iter().any(|plan| {
+    // What is asked for last is what waits, and what an answer is about.
+    let decides = asked(core, subscription).last().is_some_and(|plan| {
         let Some(spec) = core.plan(plan) else { return false };
         if spec.approval.approvers.is_empty() {
             owns(Some(person), plan, AccessLevel::Full)

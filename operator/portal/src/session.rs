@@ -79,9 +79,13 @@ impl Session {
         Some(Session { who: Some(who), ..Session::begin()? })
     }
 
+    /// How long it may last.
+    fn longest(&self) -> i64 {
+        if self.who.is_some() { LONGEST } else { SIGNING_IN }
+    }
+
     fn holds(&self, now: i64) -> bool {
-        let longest = if self.who.is_some() { LONGEST } else { SIGNING_IN };
-        self.began <= now && now < self.began + longest && now < self.seen + IDLE
+        self.began <= now && now < self.began + self.longest() && now < self.seen + IDLE
     }
 
     fn is_fresh(&self, now: i64) -> bool {
@@ -138,7 +142,7 @@ impl Sessions {
         let now = clock::now();
         let mut ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         ended.retain(|_, until| *until > now);
-        ended.insert(session.id.clone(), session.began + LONGEST);
+        ended.insert(session.id.clone(), session.began + session.longest());
         format!("{}=; Max-Age=0; {}", Sessions::cookie(secure), attributes(secure))
     }
 }

@@ -43,6 +43,10 @@ pub(crate) async fn submit(
         Refused::Conflict(why) => Oops::Bad(format!(
             "Somebody has changed the same in the meantime: {why}. Load the page anew and try again."
         )),
+        Refused::SentBefore => Oops::Bad(
+            "This form was sent before, and what it said then was done. Load the page anew to see how it stands."
+                .to_owned(),
+        ),
         Refused::Unavailable(why) => {
             Oops::Unavailable(format!("It could not be written: {why}. Nothing has changed; try again."))
         }

@@ -43,13 +43,13 @@ pub(crate) async fn requests(
             @if !mine.is_empty() {
                 section.stack aria-labelledby="mine" {
                     h2 #mine { (words::count(mine.len(), "request")) " for you" }
-                    @for request in &mine { (card(&frame, request, &once, writes)) }
+                    @for (number, request) in mine.iter().enumerate() { (card(&frame, request, number, &once, writes)) }
                 }
             }
             @if !others.is_empty() {
                 section.stack aria-labelledby="others" {
                     h2 #others { "Waiting for somebody else" }
-                    @for request in &others { (card(&frame, request, &once, writes)) }
+                    @for (number, request) in (mine.len()..).zip(&others) { (card(&frame, request, number, &once, writes)) }
                 }
             }
         }
@@ -57,8 +57,8 @@ pub(crate) async fn requests(
     Ok(page(&frame, Place::Requests, "Requests", &body))
 }
 
-fn card(frame: &Frame, request: &Request, once: &str, writes: bool) -> Markup {
-    let id = format!("{}-{}", request.name.namespace(), request.name.name());
+/// A request; `number` tells it from the others of the page.
+fn card(frame: &Frame, request: &Request, number: usize, once: &str, writes: bool) -> Markup {
     html! {
         article.card {
             div.row.between {
@@ -88,7 +88,7 @@ fn card(frame: &Frame, request: &Request, once: &str, writes: bool) -> Markup {
                 }
             }
             @match request.undecided {
-                None if writes => (answers(frame, request, &id, once)),
+                None if writes => (answers(frame, request, number, once)),
                 None => {},
                 Some(Undecided::Own) => p.small.muted { "It is your own or your team's, and nobody decides about their own request." },
                 Some(Undecided::NotAnApprover) => p.small.muted { "Its plan names others who decide." },
@@ -98,23 +98,23 @@ fn card(frame: &Frame, request: &Request, once: &str, writes: bool) -> Markup {
 }
 
 /// Yes, no, and not yet.
-fn answers(frame: &Frame, request: &Request, id: &str, once: &str) -> Markup {
+fn answers(frame: &Frame, request: &Request, number: usize, once: &str) -> Markup {
     let to = address("subscriptions", &request.name);
     html! {
         div.row {
             form method="post" action=(format!("{to}/grant")) {
                 (frame.csrf())
-                input type="hidden" name="once" value=(format!("{once}-{id}"));
+                input type="hidden" name="once" value=(format!("{once}-{number}"));
                 button.button.first type="submit" { "Approve" span.hidden-visually { " " (request.application) } }
             }
             details.more {
                 summary.button { "Not like this" span.hidden-visually { " for " (request.application) } }
                 form.stack method="post" action=(format!("{to}/refuse")) {
                     (frame.csrf())
-                    input type="hidden" name="once" value=(format!("{once}-no-{id}"));
+                    input type="hidden" name="once" value=(format!("{once}-no-{number}"));
                     div.field {
-                        label for=(format!("reason-{id}")) { "Why, for whoever has asked" }
-                        textarea id=(format!("reason-{id}")) name="reason" maxlength="4096" required {}
+                        label for=(format!("reason-{number}")) { "Why, for whoever has asked" }
+                        textarea id=(format!("reason-{number}")) name="reason" maxlength="4096" required {}
                     }
                     div.row {
                         button.button type="submit" name="decision" value="changes" { "Ask for changes" }

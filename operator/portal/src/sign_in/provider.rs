@@ -278,7 +278,8 @@ impl Said {
             Some(Value::String(group)) => Some(vec![group.clone()]),
             _ => None,
         };
-        let mail = mail.filter(|_| is_verified != Some(false)).map(str::to_lowercase);
+        // Who they are is decided by it: one that the provider does not vouch for may be anybody's.
+        let mail = mail.filter(|_| is_verified == Some(true)).map(str::to_lowercase);
         Said { mail, name: name.map(str::to_owned), groups }
     }
 

@@ -263,6 +263,7 @@ impl Host for Embedded {
                 }
                 Err(write::Refused::Invalid(problems)) => Err(Refused::Problems(problems)),
                 Err(write::Refused::Conflict(conflict)) => Err(Refused::Conflict(conflict.to_string())),
+                Err(write::Refused::KeyReused { .. }) => Err(Refused::SentBefore),
                 Err(error) => Err(Refused::Unavailable(chain(&error))),
             }
         }
