@@ -86,6 +86,10 @@ pub(crate) fn read(text: &str) -> Result<Reference, String> {
     };
     let mut count = 0;
     for (path, item) in document.get("paths").and_then(Value::as_object).into_iter().flatten() {
+        // What comes after an address has to be a path: `@elsewhere` would be another host.
+        if !path.starts_with('/') {
+            continue;
+        }
         let item = follow(&document, item);
         let shared = item.get("parameters");
         for method in METHODS {
@@ -343,5 +347,14 @@ components:
         assert!(read("a: 1").unwrap_err().contains("openapi"));
         assert!(read("").is_err());
         assert!(read("openapi: 3.0.0\npaths: { /x: { get: { $ref: '#/paths/~1x/get' } } }").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_path_is_no_operation() {
+        let text = "openapi: 3.1.0\npaths: { '@evil.example/x': { get: {} }, '.evil.example': { get: {} }, '/x': { get: {} } }";
+        let reference = read(text).unwrap();
+        let paths: Vec<&str> =
+            reference.groups.iter().flat_map(|group| &group.operations).map(|one| &*one.path).collect();
+        assert_eq!(paths, ["/x"], "what comes after an address must not be another host");
     }
 }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use portico_core::key::Name;
-use portico_crds::{ApiProductSpec, DocAudience};
+use portico_crds::ApiProductSpec;
 use tokio::sync::Mutex;
 
-use crate::gather::product::published;
+use crate::gather::product::{is_for_subscribers, published};
 use crate::portal::Portal;
 
 /// So long the words of documentation are used before files are looked at again.
@@ -119,7 +119,7 @@ impl Pages {
         let wanted = portal.reading.look(|core| {
             let mut wanted = Vec::new();
             for (name, product) in core.products() {
-                for page in published(product).into_iter().filter(|page| page.audience == DocAudience::Everyone) {
+                for page in published(product).into_iter().filter(|page| !is_for_subscribers(product, page)) {
                     wanted.push((name.clone(), page.title.clone(), page.path.clone()));
                 }
             }

@@ -113,12 +113,15 @@ fn above<'a>(product: &'a ApiProductSpec, page: &'a DocPage) -> Vec<&'a DocPage>
     found
 }
 
+/// Whether a page, or one above it, is for subscribers only.
+pub(crate) fn is_for_subscribers(product: &ApiProductSpec, page: &DocPage) -> bool {
+    let is = |page: &DocPage| page.audience == DocAudience::Subscribers;
+    is(page) || above(product, page).into_iter().any(is)
+}
+
 /// The pages that a visitor may read, each below its parent.
 fn docs(core: &Core, person: Option<&Person>, name: &Name, product: &ApiProductSpec) -> Vec<Page> {
-    let for_subscribers = |page: &DocPage| {
-        page.audience == DocAudience::Subscribers
-            || above(product, page).iter().any(|one| one.audience == DocAudience::Subscribers)
-    };
+    let for_subscribers = |page: &DocPage| is_for_subscribers(product, page);
     let pages = published(product);
     let is_subscriber = pages.iter().any(|page| for_subscribers(page))
         && (may(core, person, Action::Oversee, &name.clone().of(Kind::ApiProduct)) || subscribes(core, person, name));
