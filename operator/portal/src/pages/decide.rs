@@ -46,7 +46,7 @@ pub(crate) async fn grant(
             terms_version: None,
         };
         let spec = answer(&person, &name, &plan, Decision::Granted, Some(grant), None);
-        Ok::<_, Oops>((answer_name(core, &name, &plan), spec, called))
+        Ok::<_, Oops>((answer_name(core, &name, &plan, Decision::Granted), spec, called))
     })?;
     send(&portal, &person, &once, format!("Grant {called}"), approval, spec).await
 }
@@ -80,7 +80,7 @@ pub(crate) async fn refuse(
     let (approval, spec, called) = portal.reading.look(|core| {
         let (plan, called) = decided(core, &name)?;
         let spec = answer(&person, &name, &plan, decision, None, Some(reason.to_owned()));
-        Ok::<_, Oops>((answer_name(core, &name, &plan), spec, called))
+        Ok::<_, Oops>((answer_name(core, &name, &plan, decision), spec, called))
     })?;
     send(&portal, &person, &once, format!("{does} {called}"), approval, spec).await
 }
@@ -129,10 +129,17 @@ fn answer(
     }
 }
 
-/// The answer that is there already, or a name for a new one.
-fn answer_name(core: &Core, name: &Name, plan: &Name) -> Name {
-    let there = core.approvals_of(name).find(|answer| answer.namespace() == plan.namespace());
-    there.cloned().unwrap_or_else(|| {
+/// The newest answer that is there already, or a name for a new one. What grants something goes on granting it until somebody
+/// takes that away: only another grant of the same plan takes its place.
+fn answer_name(core: &Core, name: &Name, plan: &Name, decision: Decision) -> Name {
+    let there = core.approvals_of(name).filter(|answer| answer.namespace() == plan.namespace());
+    let newest = there.max_by_key(|answer| (core.created(&(*answer).clone().of(Kind::Approval)), *answer));
+    let gives_way = |answer: &&Name| {
+        let grant = core.approval(answer).filter(|said| said.decision == Decision::Granted);
+        let grant = grant.and_then(|said| said.grant.as_ref());
+        grant.is_none_or(|grant| decision == Decision::Granted && grant.plan.name == plan.name())
+    };
+    newest.filter(gives_way).cloned().unwrap_or_else(|| {
         let taken = |short: &str| is_taken(core, Kind::Approval, plan.namespace(), short);
         let short = wish::name(&format!("{}-{}", name.namespace(), name.name()), "approval", taken);
         Name::new(plan.namespace(), short)

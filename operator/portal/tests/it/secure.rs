@@ -188,3 +188,36 @@ async fn the_wizard_asks_for_what_is_missing_and_keeps_what_was_said() {
         ["Application mobile/shop-app", "Subscription mobile/shop-app-public", "Credential mobile/shop-app-public"]
     );
 }
+
+#[tokio::test]
+async fn to_turn_more_down_leaves_what_was_granted() {
+    let mut world = World::new();
+    let scopes = json!([{ "name": "more", "mode": "Restricted" }]);
+    let members = json!({ "title": "Members", "scopes": scopes, "consumers": { "from": "All" } });
+    let asks = |scopes| {
+        let plan = json!({ "name": "asked", "namespace": "api" });
+        put(
+            Kind::Subscription,
+            "shop",
+            "web-asked",
+            json!({ "application": { "name": "web" }, "plan": plan, "scopes": scopes }),
+        )
+    };
+    let web = json!({ "name": "web-asked", "namespace": "shop" });
+    let grant = json!({ "subscription": web, "decision": "Granted", "grant": { "plan": { "name": "asked" } } });
+    world.change(vec![
+        put(Kind::ApiProduct, "api", "members", members),
+        put(Kind::Approval, "api", "yes", grant),
+        asks(json!([{ "name": "more", "reason": "we count" }])),
+    ]);
+    assert!(world.has_access("shop", "web-asked"));
+    let olga = world.visitor("olga@acme.example").await;
+    let token = olga.token().await;
+    let form = format!("token={token}&once=one&decision=deny&reason=No");
+    let answer = olga.post("/subscriptions/shop/web-asked/refuse", &form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    drop(olga);
+    let no = world.carry_out();
+    assert_ne!(no.name.name(), "yes");
+    assert!(world.has_access("shop", "web-asked"), "what was granted goes on");
+}

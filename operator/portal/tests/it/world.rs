@@ -13,8 +13,8 @@ use futures::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
 use portico_core::batch::{Author, Batch, Change, Fact, Object, Signature, Spec};
-use portico_core::key::{Kind, Name};
-use portico_portal::{Host, HostError, Key, Landed, Portal, Refused, SealingKey, Settings, Shared, Wish, router};
+use portico_core::key::{Kind, Name, ObjectKey};
+use portico_portal::{Edit, Host, HostError, Key, Landed, Portal, Refused, SealingKey, Settings, Shared, Wish, router};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -218,6 +218,28 @@ impl World {
     pub fn change(&mut self, changes: Vec<Change>) {
         let batch = Batch { now: Timestamp::UNIX_EPOCH, changes, facts: Vec::new() };
         self.core.change(|core| core.apply(batch));
+    }
+
+    /// Whether a subscription is granted something.
+    pub fn has_access(&self, namespace: &str, name: &str) -> bool {
+        self.core.reading().look(|core| core.granted(&Name::new(namespace, name)).is_some())
+    }
+
+    /// Does what was wished for last, which was to put one object; answers which.
+    pub fn carry_out(&mut self) -> ObjectKey {
+        let wish = self.host.wishes.lock().unwrap().pop().expect("a wish");
+        let [Edit::Put(object)] = wish.edits.as_slice() else { panic!("{wish:?}") };
+        let author = Author::Commit {
+            mail: wish.mail.as_str().into(),
+            commit: "d".repeat(40).into(),
+            signature: Signature::None,
+            portal: None,
+        };
+        let object =
+            Object { author: Some(Arc::new(author)), created: Some(Timestamp::UNIX_EPOCH), ..(**object).clone() };
+        let key = object.key();
+        self.change(vec![Change::Put(object)]);
+        key
     }
 
     /// Asks, as a browser does.
