@@ -431,8 +431,10 @@ impl Core {
 
     /// The first few of those that a plan's end concerns, in order of their names.
     fn affected(&self, plan: &Name) -> Vec<Name> {
-        let ends = self.views.plans.get(plan).is_some_and(|view| is_ending(view.terms.stage));
-        self.subscribers(plan).filter(|_| ends).take(AFFECTED).cloned().collect()
+        if !self.views.plans.get(plan).is_some_and(|view| is_ending(view.terms.stage)) {
+            return Vec::new();
+        }
+        self.subscribers(plan).take(AFFECTED).cloned().collect()
     }
 
     /// The first few of those that the end of a product or of one of its versions concerns, in order of their names.

@@ -81,7 +81,8 @@ fn places_of(scene: Scene<'_>, plan: &Name) -> Option<usize> {
 /// all the plans that compete with it in such a way, which come out too. `None`: it has any number of places.
 pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Vec<(Name, Option<Places>)> {
     let world = scene.world;
-    let mut plans = BTreeMap::from([(plan.clone(), places_of(scene, plan))]);
+    let Some(most) = places_of(scene, plan) else { return vec![(plan.clone(), None)] };
+    let mut plans = BTreeMap::from([(plan.clone(), Some(most))]);
     let mut open = vec![plan.clone()];
     let mut names: BTreeSet<&Name> = BTreeSet::new();
     while let Some(plan) = open.pop() {
