@@ -40,7 +40,7 @@ pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
     let header = settings.gateway.envoy.as_ref().map_or("x-api-key", |envoy| &envoy.api_key_header);
     let named = spec.subscription.as_ref();
     let subscriptions: Vec<Name> = match (named, core.application_of(credential)) {
-        (Some(one), _) => vec![Name::new(credential.namespace(), one.name.as_str())],
+        (Some(one), _) => vec![credential.beside(&one.name)],
         (None, Some(application)) => core.subscriptions_by(&application).cloned().collect(),
         (None, None) => Vec::new(),
     };
