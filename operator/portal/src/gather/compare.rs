@@ -58,8 +58,8 @@ pub(crate) fn given(
     }
     let (price, note) = words::price(plan);
     said.push(match note {
-        Some(note) => format!("{price} {note}"),
-        None => price,
+        Some(note) => format!("Price: {price} {note}"),
+        None => format!("Price: {price}"),
     });
     if let Some(trial) = &plan.trial {
         said.push(format!("Free for the first {}", words::span(&trial.to_string())));

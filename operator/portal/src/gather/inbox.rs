@@ -107,8 +107,6 @@ pub(crate) struct Request {
     pub(crate) scopes: Vec<(String, Option<String>)>,
     /// Why the visitor may not answer it.
     pub(crate) undecided: Option<Undecided>,
-    /// Whether its owner has said no, or not yet.
-    pub(crate) is_refused: bool,
 }
 
 /// Which requests are listed.
@@ -211,7 +209,6 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
         impact: compare(&before.unwrap_or_default(), &after),
         scopes,
         undecided: decides(core, person, name).err(),
-        is_refused: core.is_refused(name),
         standing,
     })
 }

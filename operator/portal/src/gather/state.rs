@@ -33,6 +33,19 @@ pub(crate) struct Standing {
     pub(crate) ends_at: Option<Timestamp>,
     /// Whether it is granted and every gateway has confirmed it.
     pub(crate) works: bool,
+    /// Whether its owner has said no to what it asks for, or not yet.
+    pub(crate) is_refused: bool,
+}
+
+impl Standing {
+    /// How to tell what there is to say about it: what works may still wait for something.
+    pub(crate) fn note(&self) -> Tone {
+        match self.state.tone {
+            Tone::Good if self.is_refused => Tone::Warn,
+            Tone::Good => Tone::Info,
+            other => other,
+        }
+    }
 }
 
 /// How a subscription stands; `None` where there is none.
@@ -73,7 +86,8 @@ pub(crate) fn subscription(core: &Core, name: &Name) -> Option<Standing> {
     };
     let works = matches!(phase, Phase::Active | Phase::PendingCancellation) && is_enforced;
     let scopes = scopes.into_iter().map(|scope| (scope.product, scope.scope.to_string())).collect();
-    Some(Standing { state: State { label, tone, text }, phase, stage, plan, scopes, approval, ends_at, works })
+    let (state, is_refused) = (State { label, tone, text }, core.is_refused(name));
+    Some(Standing { state, phase, stage, plan, scopes, approval, ends_at, works, is_refused })
 }
 
 /// Whether a subscription in this phase has something that its owner could take away.

@@ -42,7 +42,7 @@ pub(super) fn section(frame: &Frame, answerable: &Answerable, once: &str) -> Mar
     html! {
         @if let Some(request) = request {
             section.stack aria-labelledby="answer" {
-                h2 #answer { @if request.is_refused { "You can answer again" } @else { "It waits for your answer" } }
+                h2 #answer { @if request.standing.is_refused { "You can answer again" } @else { "It waits for your answer" } }
                 (card(frame, request, 0, &how))
             }
         }

@@ -135,7 +135,7 @@ pub(super) fn card(frame: &Frame, request: &Request, number: usize, how: &How<'_
     html! {
         article.card {
             div.row.between {
-                div.row {
+                div.row.pick {
                     @if how.picks {
                         input type="checkbox" form="several" name="pick" value=(request.name) aria-label=(format!("Choose {}", request.application));
                     }
@@ -154,7 +154,7 @@ pub(super) fn card(frame: &Frame, request: &Request, number: usize, how: &How<'_
                 }
             }
             @if let Some(description) = &request.description { p { (description) } }
-            @if let Some(text) = request.standing.state.text.as_ref().filter(|_| request.is_refused) {
+            @if let Some(text) = request.standing.state.text.as_ref().filter(|_| request.standing.is_refused && how.from == "requests") {
                 (notice(Tone::Warn, &html! { p { (text) } }))
             }
             @if !request.scopes.is_empty() {

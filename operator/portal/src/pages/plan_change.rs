@@ -189,7 +189,7 @@ pub(super) fn differences(differs: &Comparison) -> Markup {
     let list = |label: &str, class: &str, kind: Icon, items: &[String]| {
         html! {
             @if !items.is_empty() {
-                div.stack-tight {
+                div.stack-tight.differs {
                     h3 { (label) }
                     ul.points { @for item in items { li class=(class) { (icon(kind)) span { (item) } } } }
                 }
@@ -226,7 +226,7 @@ fn last_look(frame: &Frame, name: &Name, change: &Change, other: &Other, once: &
                 h1 { "From " (change.subject.plan) " to " (other.card.title) }
                 p.lead { (happens) }
             }
-            div.card { (differences(&other.differs)) }
+            section.card { h2 { "What is different" } (differences(&other.differs)) }
             @if !other.lost.is_empty() {
                 (notice(Tone::Warn, &html! { p {
                     "Plan " (other.card.title) " has no " (words::listed(&other.lost)) ". "

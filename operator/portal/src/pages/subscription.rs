@@ -70,7 +70,7 @@ pub(crate) async fn show(
                 @if let Some(stage) = words::stage(shown.standing.stage) { (badge(stage)) }
             }
             @if let Some(text) = &shown.standing.state.text {
-                (notice(shown.standing.state.tone, &html! { p { (text) } }))
+                (notice(shown.standing.note(), &html! { p { (text) } }))
             }
         }
         div.aside.right {
@@ -179,6 +179,7 @@ fn new_key_form(frame: &Frame, shown: &Subscription, open: &[(Name, String)], on
         !credentials.iter().any(|one| open.iter().any(|(_, title)| *title == one.environment))
     });
     html! {
+        @if has_none && !open.is_empty() { p.muted { "It has no key for " (open[0].1) " yet." } }
         details.more open[has_none && shown.shared_keys == 0] {
             summary.button { @if has_none { "Make a key" } @else { "Make another key" } }
             form.stack method="post" action=(format!("{}/keys", address("subscriptions", &shown.name))) {
