@@ -129,7 +129,8 @@ fn edits(name: &Name, change: &Change, other: &Other) -> Vec<Edit> {
         }
     }
     // Until it is granted, what is not to be had there is needed here.
-    if !other.lost.is_empty() && !(change.serves() && other.by_request) {
+    let are_needed = change.serves() && other.by_request;
+    if !other.lost.is_empty() && !are_needed {
         let kept: Vec<&RequestedScope> = spec.scopes.iter().filter(|scope| !other.lost.contains(&scope.name)).collect();
         edits.push(if kept.is_empty() { unset("spec.scopes") } else { set("spec.scopes", json!(kept)) });
     }

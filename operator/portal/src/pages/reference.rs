@@ -44,13 +44,11 @@ pub(super) async fn reference(portal: &Portal, product: &Name, version: &str) ->
     // Asked first, so that what is kept is never older than it is said to be.
     let revision = portal.host.revision().await;
     let known = revision.as_ref().and_then(|revision| portal.documents.known(revision, product, version));
-    match known {
-        Some(known) => Some(known),
-        None => {
-            let text = text(portal, product, version).await?;
-            Some(portal.documents.read(revision, product, version, text).await)
-        }
+    if known.is_some() {
+        return known;
     }
+    let text = text(portal, product, version).await?;
+    Some(portal.documents.read(revision, product, version, text).await)
 }
 
 /// The reference of a version.

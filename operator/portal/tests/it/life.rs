@@ -70,7 +70,7 @@ async fn an_end_is_set_and_taken_back_until_it_has_come() {
 }
 
 /// A plan of the product that everybody sees.
-fn plan(title: &str, more: Value) -> Value {
+fn plan(title: &str, more: &Value) -> Value {
     let mut plan = json!({ "title": title, "products": [{ "name": "public" }] });
     plan.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     plan
@@ -86,12 +86,12 @@ async fn another_plan_is_asked_for_and_the_old_one_serves_until_it_is_granted() 
             Kind::Plan,
             "api",
             "more",
-            plan("More", json!({ "changeMode": "Request", "terms": terms, "limits": limits })),
+            plan("More", &json!({ "changeMode": "Request", "terms": terms, "limits": limits })),
         ),
-        put(Kind::Plan, "api", "direct", plan("Direct", json!({}))),
-        put(Kind::Plan, "api", "closed", plan("Closed", json!({ "changeMode": "None" }))),
-        put(Kind::Plan, "api", "old", plan("Old", json!({ "lifecycle": { "stage": "Deprecated" } }))),
-        put(Kind::Plan, "api", "draft", plan("Draft", json!({ "lifecycle": { "stage": "Draft" } }))),
+        put(Kind::Plan, "api", "direct", plan("Direct", &json!({}))),
+        put(Kind::Plan, "api", "closed", plan("Closed", &json!({ "changeMode": "None" }))),
+        put(Kind::Plan, "api", "old", plan("Old", &json!({ "lifecycle": { "stage": "Deprecated" } }))),
+        put(Kind::Plan, "api", "draft", plan("Draft", &json!({ "lifecycle": { "stage": "Draft" } }))),
     ]);
     let list = page(&world, "sara@acme.example", &format!("{OPEN}/plan")).await;
     assert!(list.body.contains("Choose More") && list.body.contains("Choose Direct"), "{}", list.body);
@@ -199,7 +199,7 @@ async fn scopes_are_asked_for_with_a_reason_and_given_up() {
 #[tokio::test]
 async fn it_goes_live_once_its_owner_lets_it() {
     let mut world = World::new();
-    world.change(vec![put(Kind::Plan, "api", "open", plan("Open", json!({ "sandbox": { "required": true } })))]);
+    world.change(vec![put(Kind::Plan, "api", "open", plan("Open", &json!({ "sandbox": { "required": true } })))]);
     refuses(&world, "what=stay-in-sandbox", "does not ask").await;
     takes(&mut world, "what=go-live", &["spec.goLive: true"]).await;
     let shown = page(&world, "sara@acme.example", OPEN).await;
@@ -235,7 +235,8 @@ async fn it_goes_live_once_its_owner_lets_it() {
 #[tokio::test]
 async fn terms_that_have_changed_are_accepted_as_they_are_now() {
     let mut world = World::new();
-    let with = |version: &str| put(Kind::Plan, "api", "open", plan("Open", json!({ "terms": { "version": version } })));
+    let with =
+        |version: &str| put(Kind::Plan, "api", "open", plan("Open", &json!({ "terms": { "version": version } })));
     world.change(vec![with("one")]);
     assert!(!world.has_access("shop", "web-open"));
     let shown = page(&world, "sara@acme.example", OPEN).await;
