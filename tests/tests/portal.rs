@@ -68,6 +68,86 @@ fn from_a_plan_to_a_working_call_and_from_a_request_to_an_answer() {
     assert_eq!(scenario.repo.git(&["status", "--porcelain"]), "", "the work tree is as the commit");
 }
 
+/// Acme with a sandbox, and with an API that olga looks after: plans to change between, scopes, and one that begins in the sandbox.
+fn acme_with_maps() -> Scenario {
+    let scenario = acme();
+    let head = |kind: &str, namespace: &str, name: &str| {
+        format!(
+            "apiVersion: portico.dev/v1alpha1\nkind: {kind}\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec:\n"
+        )
+    };
+    let write = |path: &str, head: String, spec: &str| scenario.repo.write(path, head + spec);
+    let upstream = scenario.upstream.url();
+    let gateway = format!(
+        "  title: Sandbox\n  stage: Sandbox\n  gateway: {{ envoy: {{ listeners: [{{ name: http, address: 127.0.0.1, port: {} }}] }} }}\n",
+        ports::free()
+    );
+    write("platform/environments/sandbox.yaml", head("Environment", "platform", "sandbox"), &gateway);
+    scenario.repo.write(
+        "products/maps/openapi.yaml",
+        "openapi: 3.1.0\ninfo: { title: Maps, version: '1' }\npaths:\n  /things: { get: { operationId: list }, post: { operationId: draw } }\n  \
+         /export: { get: { operationId: export } }\n",
+    );
+    let endpoint = |environment: &str| {
+        format!(
+            "    - environment: {{ name: {environment}, namespace: platform }}\n      hosts: [maps.acme.localhost]\n      \
+             upstream: {{ url: '{upstream}' }}\n"
+        )
+    };
+    let product = format!(
+        "  title: Maps\n  description: Where everything is.\n  owner: {{ name: Maps team }}\n  consumers: {{ from: All }}\n  \
+         versions: [{{ name: v1, openapi: {{ path: openapi.yaml }} }}]\n  scopes:\n    \
+         - {{ name: 'maps:export', title: Export maps, description: All of them at once., mode: Restricted, operations: [export] }}\n  \
+         endpoints:\n{}{}",
+        endpoint("local"),
+        endpoint("sandbox")
+    );
+    write("products/maps/product.yaml", head("ApiProduct", "maps", "maps"), &product);
+    write(
+        "products/maps/team.yaml",
+        head("Team", "maps", "maps"),
+        "  title: Maps\n  members: [{ mail: olga@acme.example, access: { teams: Full } }]\n",
+    );
+    for (name, spec) in [
+        (
+            "walk",
+            "  title: Walk\n  products: [{ name: maps, operations: [list, export] }]\n  limits: [{ requests: 600, per: Minute }]\n",
+        ),
+        (
+            "run",
+            "  title: Run\n  description: For those who draw.\n  products: [{ name: maps }]\n  changeMode: Request\n  \
+             limits: [{ requests: 900, per: Minute }]\n  terms: { version: '1', text: 'Draw **nothing** rude.' }\n",
+        ),
+        ("build", "  title: Build\n  products: [{ name: maps }]\n  changeMode: None\n  sandbox: { required: true }\n"),
+    ] {
+        write(&format!("products/maps/plans/{name}.yaml"), head("Plan", "maps", name), spec);
+    }
+    scenario.repo.commit("maps");
+    scenario
+}
+
+#[test]
+fn a_subscription_lives_and_an_owner_answers_from_their_pages() {
+    let scenario = acme_with_maps();
+    let _portico = scenario.up();
+    println!("{}", browse("life.mjs", &scenario));
+    let log = scenario.repo.git(&["log", "--format=%an <%ae> by %cn: %s"]);
+    for wanted in [
+        "Sara <sara@acme.example> by Portico: Make application Map shop",
+        "Sara <sara@acme.example> by Portico: Map shop: pause Maps",
+        "Sara <sara@acme.example> by Portico: Map shop: change Maps from plan Walk to Run",
+        "Olga <olga@acme.example> by Portico: Grant Map shop on plan Run",
+        "Sara <sara@acme.example> by Portico: Map lab: ask to go live with Maps",
+        "Olga <olga@acme.example> by Portico: Ask for changes to Map lab on plan Build",
+        "Olga <olga@acme.example> by Portico: Take back Map lab on plan Build",
+        "Olga <olga@acme.example> by Portico: Grant Map lab on plan Standard",
+        "Sara <sara@acme.example> by Portico: Delete application Map shop",
+    ] {
+        assert!(log.contains(wanted), "{wanted} is not in:\n{log}");
+    }
+    assert_eq!(scenario.repo.git(&["status", "--porcelain"]), "", "the work tree is as the commit");
+}
+
 #[test]
 fn a_portal_for_trying_out_answers_on_this_machine_only() {
     let scenario = acme();

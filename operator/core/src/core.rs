@@ -4,6 +4,7 @@
 //! before it. A batch marks nodes, then one pass over the stages computes them; a node that comes out as it was marks
 //! nothing. A rebuild is the same pass with everything marked.
 
+mod asked;
 mod change;
 mod compute;
 mod mark;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use self::asked::Asked;
 use crate::batch::Batch;
 use crate::delta::{Delta, KeyWish, Output, OutputKey, Put, Removal};
 use crate::gateway::ApiPlan;
@@ -63,7 +65,9 @@ pub struct Core {
     /// How many subscriptions have a place on a plan.
     pub(crate) holders: Map<Name, usize>,
     /// Subscriptions that wait for an owner's answer.
-    pub(crate) requests: BTreeSet<Name>,
+    pub(crate) requests: Asked,
+    /// Subscriptions that ask for something to which their owner has said no, or not yet.
+    pub(crate) refused: Asked,
     /// What plans are held to where, as gateways have confirmed it.
     pub(crate) enforced: Map<OutputKey, Vec<ApiPlan>>,
     pub(crate) gateways: Map<Name, GatewayState>,

@@ -133,12 +133,27 @@ impl Core {
 
     /// Subscriptions that wait for an owner's answer, in order of their names.
     pub fn requests(&self) -> impl Iterator<Item = &Name> {
-        self.requests.iter()
+        self.requests.all()
+    }
+
+    /// Those of them whose answer is about a plan.
+    pub fn requests_to(&self, plan: &Name) -> impl Iterator<Item = &Name> {
+        self.requests.of(plan)
     }
 
     /// Whether a subscription waits for an owner's answer.
     pub fn asks(&self, subscription: &Name) -> bool {
-        self.requests.contains(subscription)
+        self.requests.has(subscription)
+    }
+
+    /// Subscriptions that ask for a plan, or for more of it, and were told no, or not yet, in order of their names.
+    pub fn refused_to(&self, plan: &Name) -> impl Iterator<Item = &Name> {
+        self.refused.of(plan)
+    }
+
+    /// Whether a subscription was told no, or not yet, so that its owner may say otherwise.
+    pub fn is_refused(&self, subscription: &Name) -> bool {
+        self.refused.has(subscription)
     }
 
     /// What was asked for and is not granted, or why there is no access, in a sentence.

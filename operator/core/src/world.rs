@@ -276,7 +276,7 @@ impl World {
     }
 
     /// The plans that a subscription's file names.
-    fn named(&self, subscription: &Name) -> impl Iterator<Item = Name> + use<> {
+    pub(crate) fn named(&self, subscription: &Name) -> impl Iterator<Item = Name> + use<> {
         self.subscriptions.get(subscription).map(|entry| asked(&entry.spec, subscription)).into_iter().flatten()
     }
 

@@ -101,18 +101,30 @@ fn a_request_waits_until_it_is_answered_or_taken_back() {
     );
     let one = Name::new("c", "one");
     assert_eq!(names(core.requests()), ["c/one"], "what its own side has to mend first waits for nobody");
+    let plan_name = Name::new("o", "plan");
+    let of_plan = |core: &Core| (names(core.requests_to(&plan_name)), names(core.refused_to(&plan_name)));
+    let nobody: Vec<String> = Vec::new();
+    assert_eq!(of_plan(&core), (vec!["c/one".to_owned()], nobody.clone()));
     let answer = |decision: Value| {
         let mut spec = json!({ "subscription": { "name": "one", "namespace": "c" }, "by": "olga@acme.example" });
         spec.as_object_mut().unwrap().extend(decision.as_object().unwrap().clone());
         put(Kind::Approval, "o", "answer", spec)
     };
     apply(&mut core, vec![answer(json!({ "decision": "Denied", "reason": "no" }))]);
-    assert!(!core.asks(&one));
+    assert!(!core.asks(&one) && core.is_refused(&one));
+    assert_eq!(of_plan(&core), (nobody.clone(), vec!["c/one".to_owned()]), "it may be answered again");
     apply(&mut core, vec![Change::Remove(ObjectKey::new(Kind::Approval, "o", "answer"))]);
-    assert!(core.asks(&one));
+    assert!(core.asks(&one) && !core.is_refused(&one));
+    let other = json!({ "application": { "name": "web" }, "plan": { "name": "other", "namespace": "o" } });
+    apply(&mut core, vec![put(Kind::Plan, "o", "other", plan.clone()), put(Kind::Subscription, "c", "one", other)]);
+    assert_eq!(of_plan(&core).0, nobody, "it asks for another");
+    assert_eq!(names(core.requests_to(&Name::new("o", "other"))), ["c/one"]);
+    apply(&mut core, vec![put(Kind::Subscription, "c", "one", subscription)]);
+    assert_eq!(of_plan(&core).0, ["c/one"]);
     apply(&mut core, vec![answer(json!({ "decision": "Granted", "grant": { "plan": { "name": "plan" } } }))]);
     assert!(!core.asks(&one));
     apply(&mut core, vec![Change::Remove(ObjectKey::new(Kind::Approval, "o", "answer"))]);
     apply(&mut core, vec![Change::Remove(ObjectKey::new(Kind::Subscription, "c", "one"))]);
     assert!(!core.asks(&one));
+    assert_eq!(of_plan(&core), (nobody.clone(), nobody));
 }

@@ -105,7 +105,8 @@ pub(crate) async fn check(State((portal, reach)): State<(Portal, Reach)>, reques
     let answer = match reach {
         Reach::Everyone => Ok(()),
         Reach::SignedIn if person.is_some() => Ok(()),
-        Reach::SignedIn => Err(sign_in()),
+        Reach::SignedIn if is_read => Err(sign_in()),
+        Reach::SignedIn => Err(Oops::Foreign("The form was made for a session that has ended.")),
         Reach::Object(kind, action) => {
             let named = match RawPathParams::from_request_parts(&mut parts, &portal).await {
                 Ok(params) => {

@@ -6,6 +6,7 @@
 mod assets;
 mod clock;
 mod color;
+mod documents;
 mod error;
 mod form;
 mod gather;

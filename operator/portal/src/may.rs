@@ -51,11 +51,10 @@ pub(crate) fn may(core: &Core, person: Option<&Person>, action: Action, object: 
         }
         (Kind::Subscription, Action::Change) => of_subscription(core, person, name).teams >= AccessLevel::Full,
         (Kind::Subscription, Action::Oversee) => oversees_one(core, person, name),
-        (Kind::Subscription, Action::Decide) => person.is_some_and(|person| decides(core, person, name).is_ok()),
+        (Kind::Subscription, Action::Decide) => person
+            .is_some_and(|person| asked(core, name).iter().any(|plan| decides_about(core, person, name, plan).is_ok())),
         (Kind::Credential, Action::See) => of_credential(core, person, name).credentials >= AccessLevel::Read,
         (Kind::Credential, Action::Change) => of_credential(core, person, name).credentials >= AccessLevel::Full,
-        (Kind::Team, Action::See) => person.is_some_and(|person| person.teams.iter().any(|one| one.team == *name)),
-        (Kind::Team, Action::Change) => person.is_some_and(|person| person.access(name).teams >= AccessLevel::Full),
         _ => false,
     }
 }
@@ -107,14 +106,14 @@ fn in_audience(visibility: &Visibility, of: &Name, person: Option<&Person>) -> b
 fn of_application(core: &Core, person: Option<&Person>, name: &Name) -> Access {
     let (Some(person), Some(application)) = (person, core.application(name)) else { return Access::default() };
     match &application.team {
-        Some(team) => person.access(&Name::new(name.namespace(), team.name.as_str())),
+        Some(team) => person.access(&name.beside(&team.name)),
         None => person.access_in(name.namespace()),
     }
 }
 
 fn of_subscription(core: &Core, person: Option<&Person>, name: &Name) -> Access {
     let (Some(person), Some(spec)) = (person, core.subscription(name)) else { return Access::default() };
-    let application = Name::new(name.namespace(), spec.application.name.as_str());
+    let application = name.beside(&spec.application.name);
     match core.application(&application) {
         Some(_) => of_application(core, Some(person), &application),
         None => person.access_in(name.namespace()),
@@ -142,18 +141,23 @@ fn oversees_one(core: &Core, person: Option<&Person>, subscription: &Name) -> bo
     asked(core, subscription).iter().any(|plan| oversees(core, person, plan))
 }
 
-/// The plans that a subscription has or asks for.
+/// The plans that a subscription has or asks for. What waits is about the last of them.
 pub(crate) fn asked(core: &Core, subscription: &Name) -> Vec<Name> {
     let Some(spec) = core.subscription(subscription) else { return Vec::new() };
     let change = spec.change.as_ref().map(|change| look::resolve(&change.plan, subscription));
-    [look::resolve(&spec.plan, subscription)].into_iter().chain(change).collect()
+    let mut plans: Vec<Name> = [look::resolve(&spec.plan, subscription)].into_iter().chain(change).collect();
+    // Its file may name another one since.
+    if let Some(granted) = core.granted(subscription).filter(|granted| !plans.contains(&granted.plan)) {
+        plans.insert(0, granted.plan);
+    }
+    plans
 }
 
 fn is_approver(person: &Person, plan: &Name, spec: &PlanSpec) -> bool {
     spec.approval.approvers.iter().any(|approver| match approver.kind {
         ApproverKind::User => person.is(&approver.name),
         ApproverKind::Team => {
-            let team = Name::new(plan.namespace(), approver.name.as_str());
+            let team = plan.beside(&approver.name);
             person.teams.iter().any(|membership| membership.team == team)
         }
         ApproverKind::Group => false,
@@ -171,9 +175,15 @@ pub(crate) enum Undecided {
 
 /// Whether somebody may grant what a subscription asks for.
 pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Result<(), Undecided> {
-    // What is asked for last is what waits, and what an answer is about.
-    let decides = asked(core, subscription).last().is_some_and(|plan| {
-        let Some(spec) = core.plan(plan) else { return false };
+    match asked(core, subscription).last() {
+        Some(plan) => decides_about(core, person, subscription, plan),
+        None => Err(Undecided::NotAnApprover),
+    }
+}
+
+/// Whether somebody may say whether a subscription has a plan.
+pub(crate) fn decides_about(core: &Core, person: &Person, subscription: &Name, plan: &Name) -> Result<(), Undecided> {
+    let decides = core.plan(plan).is_some_and(|spec| {
         if spec.approval.approvers.is_empty() {
             owns(Some(person), plan, AccessLevel::Full)
         } else {
@@ -189,9 +199,9 @@ pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Resu
         Some(Author::Unknown(_)) | None => false,
     };
     let team = core.subscription(subscription).and_then(|spec| {
-        let application = Name::new(subscription.namespace(), spec.application.name.as_str());
+        let application = subscription.beside(&spec.application.name);
         let team = core.application(&application)?.team.as_ref()?.name.clone();
-        Some(Name::new(subscription.namespace(), team))
+        Some(subscription.beside(team))
     });
     let theirs = team.is_some_and(|team| person.teams.iter().any(|membership| membership.team == team));
     if wrote || theirs { Err(Undecided::Own) } else { Ok(()) }

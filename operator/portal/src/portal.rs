@@ -7,6 +7,7 @@ use portico_core::Core;
 use portico_core::key::Name;
 use portico_crds::PortalSpec;
 
+use crate::documents::Documents;
 use crate::host::Host;
 use crate::limiter::Limiter;
 use crate::people::{self, Known, Person, Refusal};
@@ -34,6 +35,7 @@ pub struct Portal {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) search: Arc<Search>,
+    pub(crate) documents: Arc<Documents>,
     pub(crate) providers: Arc<Providers>,
     local: Option<bool>,
 }
@@ -63,6 +65,7 @@ impl Portal {
             sessions: Arc::new(Sessions::new(key)),
             limiter: Arc::default(),
             search: Arc::default(),
+            documents: Arc::default(),
             providers: Arc::default(),
             local,
         }

@@ -67,7 +67,7 @@ pub(crate) async fn carry_out(
 }
 
 /// Waits a moment until what was written is read, so that the next page shows it. It is no harm if that takes longer.
-async fn settle(portal: &Portal, commit: &str) {
+pub(crate) async fn settle(portal: &Portal, commit: &str) {
     let wait = async {
         let mut changes = portal.reading.changes();
         while !portal.host.has_read(commit).await.unwrap_or(true) {

@@ -1,25 +1,6 @@
 // From a plan to a working call, and from a request to an answer: as a developer, an owner, and somebody who has no business here.
-import { execFileSync } from "node:child_process";
 import { base, check, close, look, open, signIn, visitor } from "./browser.mjs";
-
-// Runs a command that a page offers to be copied, and answers the status.
-function run(command) {
-  const status = execFileSync("bash", ["-c", `${command} --silent --output /dev/null --max-time 5 --write-out '%{http_code}'`]);
-  return status.toString();
-}
-
-// Runs it until the answer is as wanted, a while at most.
-async function until(command, wanted) {
-  let last;
-  for (let tries = 0; tries < 100; tries++) {
-    last = run(command);
-    if (last === wanted) return last;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  return last;
-}
-
-const commands = (page) => page.locator("[data-copy] code").allTextContents();
+import { commands, run, until } from "./calls.mjs";
 
 await open();
 

@@ -170,11 +170,12 @@ impl Core {
                 for plan in self.world.asked(name).chain(granted.cloned()) {
                     self.mark_held(&plan, pass);
                 }
-                if view.as_ref().is_some_and(|view| view.asks()) {
-                    self.requests.insert(name.clone());
-                } else {
-                    self.requests.remove(name);
-                }
+                let is = |which: fn(&resolve::SubscriptionView) -> bool| view.as_deref().is_some_and(which);
+                let (asks, refused) = (is(resolve::SubscriptionView::asks), is(resolve::SubscriptionView::refused));
+                // What is asked for last is what waits, and what an answer is about.
+                let about = if asks || refused { self.world.named(name).last() } else { None };
+                self.requests.note(name, about.clone().filter(|_| asks));
+                self.refused.note(name, about.filter(|_| refused));
                 if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
                     for plan in self.world.asked(name) {

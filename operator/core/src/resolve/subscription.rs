@@ -92,6 +92,11 @@ impl SubscriptionView {
         self.waiting.is_some() && self.against.is_none() && !is_over && !is_broken
     }
 
+    /// Whether its owner has said no to what it asks for, or not yet, and could say otherwise.
+    pub(crate) fn refused(&self) -> bool {
+        self.against.is_some() && !matches!(self.phase, Phase::Cancelled | Phase::Expired)
+    }
+
     /// Over for good: its keys are destroyed.
     pub(crate) fn ended(&self) -> bool {
         is_over(self.phase)

@@ -20,6 +20,8 @@ pub(crate) struct Place {
     pub(crate) only: Vec<String>,
     /// Methods that the plan denies.
     pub(crate) denied: Vec<String>,
+    /// Operations that need a scope which is not granted.
+    pub(crate) closed: Vec<String>,
 }
 
 impl Place {
@@ -28,7 +30,9 @@ impl Place {
         let named = |one: &String| {
             operation.id.as_ref() == Some(one) || *one == format!("{} {}", operation.method, operation.path)
         };
-        (self.only.is_empty() || self.only.iter().any(named)) && !self.denied.contains(&operation.method)
+        (self.only.is_empty() || self.only.iter().any(named))
+            && !self.closed.iter().any(named)
+            && !self.denied.contains(&operation.method)
     }
 }
 
@@ -40,7 +44,7 @@ pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
     let header = settings.gateway.envoy.as_ref().map_or("x-api-key", |envoy| &envoy.api_key_header);
     let named = spec.subscription.as_ref();
     let subscriptions: Vec<Name> = match (named, core.application_of(credential)) {
-        (Some(one), _) => vec![Name::new(credential.namespace(), one.name.as_str())],
+        (Some(one), _) => vec![credential.beside(&one.name)],
         (None, Some(application)) => core.subscriptions_by(&application).cloned().collect(),
         (None, None) => Vec::new(),
     };
@@ -53,12 +57,19 @@ pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
             let at = |address: &super::product::Address| address.name == environment;
             let Some(address) = addresses(core, &product, said).into_iter().find(at) else { continue };
             let denied = plan.limits.iter().filter(|limit| limit.requests == 0);
+            let has = |scope: &str| granted.scopes.iter().any(|one| one.product == product && *one.scope == *scope);
+            // What one scope opens is open, whichever others there are.
+            let opened = said.scopes.iter().filter(|scope| has(&scope.name)).flat_map(|scope| &scope.operations);
+            let opened: Vec<&String> = opened.collect();
+            let guarded = said.scopes.iter().filter(|scope| !has(&scope.name)).flat_map(|scope| &scope.operations);
+            let closed = guarded.filter(|operation| !opened.contains(operation)).cloned().collect();
             places.push(Place {
                 title: said.title.clone(),
                 product,
                 version: address.version,
                 url: address.url,
                 header: header.to_owned(),
+                closed,
                 only: covered.operations.clone(),
                 denied: denied.flat_map(|limit| limit.methods.clone()).collect(),
             });

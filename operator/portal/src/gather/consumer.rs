@@ -1,5 +1,6 @@
 //! What somebody has as a consumer: applications, subscriptions, credentials.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -18,6 +19,9 @@ use crate::people::{Membership, Person};
 #[derive(Clone, Debug)]
 pub(crate) struct Team {
     pub(crate) title: String,
+    /// How many applications it has.
+    pub(crate) all: usize,
+    /// Those of them that are shown.
     pub(crate) applications: Vec<Row>,
 }
 
@@ -31,30 +35,37 @@ pub(crate) struct Row {
     pub(crate) subscriptions: Vec<(String, Standing)>,
 }
 
-/// The teams of a person whose applications they may see.
-pub(crate) fn teams(core: &Core, person: &Person) -> Vec<Team> {
-    let sees = person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read);
-    sees.map(|Membership { team, title, access: _ }| {
-        let named = core.applications_of(team);
-        let mut applications: Vec<Row> = named
-            .chain(core.applications_without_team(team.namespace()))
-            .filter_map(|name| {
-                let spec = core.application(name)?;
-                let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
-                    Some((subject(core, Some(person), subscription)?.product, state::subscription(core, subscription)?))
-                });
-                Some(Row {
-                    name: name.clone(),
-                    title: spec.title.clone(),
-                    description: spec.description.clone(),
-                    subscriptions: subscriptions.collect(),
-                })
-            })
-            .collect();
-        applications.sort_by(|one, other| (&one.title, &one.name).cmp(&(&other.title, &other.name)));
-        Team { title: title.clone(), applications }
-    })
-    .collect()
+/// The teams of a person whose applications they may see, with a part of these, and how many there are in all parts.
+pub(crate) fn teams(core: &Core, person: &Person, from: usize, most: usize) -> (Vec<Team>, usize) {
+    let sees: Vec<&Membership> =
+        person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read).collect();
+    let mut teams: Vec<Team> =
+        sees.iter().map(|one| Team { title: one.title.clone(), all: 0, applications: Vec::new() }).collect();
+    let mut listed: Vec<(usize, &str, &Name)> = Vec::new();
+    let mut known: BTreeSet<&Name> = BTreeSet::new();
+    for (index, Membership { team, .. }) in sees.into_iter().enumerate() {
+        let others = core.applications_without_team(team.namespace());
+        for name in core.applications_of(team).chain(others) {
+            // Two teams of one namespace both have what belongs to neither.
+            if let Some(spec) = core.application(name).filter(|_| known.insert(name)) {
+                teams[index].all += 1;
+                listed.push((index, &spec.title, name));
+            }
+        }
+    }
+    listed.sort();
+    for (index, title, name) in listed.iter().skip(from).take(most) {
+        let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
+            Some((subject(core, Some(person), subscription)?.product, state::subscription(core, subscription)?))
+        });
+        teams[*index].applications.push(Row {
+            name: (*name).clone(),
+            title: (*title).to_owned(),
+            description: core.application(name).and_then(|spec| spec.description.clone()),
+            subscriptions: subscriptions.collect(),
+        });
+    }
+    (teams, listed.len())
 }
 
 /// What a subscription is about.
@@ -75,9 +86,9 @@ pub(crate) fn subject(core: &Core, person: Option<&Person>, name: &Name) -> Opti
     let spec = core.subscription(name)?;
     let granted = state::subscription(core, name).and_then(|standing| standing.plan);
     let plan_name = granted.unwrap_or_else(|| look::resolve(&spec.plan, name));
-    let application = Name::new(name.namespace(), spec.application.name.as_str());
+    let application = name.beside(&spec.application.name);
     let team = core.application(&application).and_then(|spec| spec.team.as_ref());
-    let team = team.map(|team| Name::new(name.namespace(), team.name.as_str()));
+    let team = team.map(|team| name.beside(&team.name));
     let is_known = core.open_to(&plan_name, &application, team.as_ref())
         || may(core, person, Action::See, &plan_name.clone().of(Kind::Plan));
     let Some(plan) = core.plan(&plan_name).filter(|_| is_known) else {
@@ -99,6 +110,7 @@ pub(crate) struct Application {
     pub(crate) team: Option<String>,
     pub(crate) authentication: &'static str,
     pub(crate) reference: Option<String>,
+    pub(crate) redirects: Vec<String>,
     pub(crate) subscriptions: Vec<(Name, Subject, Standing)>,
     /// Credentials that are for the whole application; `None` where the visitor may not know of them.
     pub(crate) credentials: Option<Vec<Credential>>,
@@ -109,7 +121,7 @@ pub(crate) struct Application {
 /// An application as somebody of its team sees it.
 pub(crate) fn application(core: &Core, person: Option<&Person>, name: &Name) -> Option<Application> {
     let spec = core.application(name)?;
-    let team = spec.team.as_ref().map(|team| Name::new(name.namespace(), team.name.as_str()));
+    let team = spec.team.as_ref().map(|team| name.beside(&team.name));
     let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
         let subject = subject(core, person, subscription)?;
         Some((subscription.clone(), subject, state::subscription(core, subscription)?))
@@ -122,6 +134,7 @@ pub(crate) fn application(core: &Core, person: Option<&Person>, name: &Name) -> 
         team: team.and_then(|team| core.team(&team)).map(|team| team.title.clone()),
         authentication: crate::words::security(spec.authentication),
         reference: spec.reference_id.clone(),
+        redirects: spec.redirect_uris.clone(),
         subscriptions: subscriptions.collect(),
         credentials: credentials(core, person, core.credentials_of_application(name)),
         problems: core.diagnostics_of(&key).map(ToString::to_string).collect(),
@@ -179,7 +192,7 @@ pub(crate) struct Event {
 pub(crate) fn subscription(core: &Core, person: Option<&Person>, name: &Name) -> Option<Subscription> {
     let spec = core.subscription(name)?;
     let standing = state::subscription(core, name)?;
-    let application = Name::new(name.namespace(), spec.application.name.as_str());
+    let application = name.beside(&spec.application.name);
     let subject = subject(core, person, name)?;
     let plan = core.plan(&subject.plan_name).filter(|_| subject.to.is_some());
     let known = plan.map(|plan| plans::scopes(core, &subject.plan_name, plan)).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What an owner looks after: requests that wait, and who uses what.
+//! What an owner looks after: requests that wait for an answer, and what an answer comes to.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,33 @@ use portico_core::Core;
 use portico_core::batch::Author;
 use portico_core::key::{Kind, Name};
 use portico_core::look;
-use portico_crds::{ApprovalMode, ApproverKind, ScopeMode, SubscriptionStage};
+use portico_crds::{ApprovalMode, ApproverKind, PlanSpec, ScopeMode, SubscriptionStage};
 
+use super::compare::{self, Comparison, compare};
 use super::consumer::{Subject, subject};
+use super::life::Life;
 use super::plans;
 use super::state::{self, Standing};
 use crate::may::{Action, Undecided, asked, decides, may};
 use crate::people::Person;
 
-/// Whether somebody looks after anything, and how many requests wait for their answer.
+/// More requests than this are not counted for the navigation: it says that there are more.
+pub(crate) const MOST_COUNTED: usize = 99;
+/// So many are looked at for that, since some of them may be nobody's whom we count for.
+const MOST_LOOKED_AT: usize = 1_000;
+
+/// Whether somebody looks after anything, and how many requests wait for their answer, or one more than [`MOST_COUNTED`].
 pub(crate) fn counts(core: &Core, person: &Person) -> (bool, usize) {
-    let owns = !overseen(core, person).is_empty();
-    let waiting = if owns { core.requests().filter(|name| decides(core, person, name).is_ok()).count() } else { 0 };
-    (owns, waiting)
+    let overseen = overseen(core, person);
+    let near = overseen.iter().flat_map(|plan| core.requests_to(plan)).take(MOST_LOOKED_AT);
+    let waiting = near.filter(|name| decides(core, person, name).is_ok()).take(MOST_COUNTED + 1).count();
+    (!overseen.is_empty(), waiting)
 }
 
 /// Plans that somebody looks after, in order of their names.
 pub(crate) fn overseen(core: &Core, person: &Person) -> Vec<Name> {
     let namespaces: BTreeSet<&str> = person.teams.iter().map(|membership| membership.team.namespace()).collect();
-    let near = |name: &Name, plan: &portico_crds::PlanSpec| {
+    let near = |name: &Name, plan: &PlanSpec| {
         namespaces.contains(name.namespace())
             || plan.approval.approvers.iter().any(|one| one.kind == ApproverKind::User && person.is(&one.name))
     };
@@ -39,7 +47,46 @@ pub(crate) fn overseen(core: &Core, person: &Person) -> Vec<Name> {
     plans
 }
 
-/// A request that waits.
+/// What somebody asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// To be let in.
+    Access,
+    /// More scopes.
+    Scopes,
+    /// To leave the sandbox.
+    GoLive,
+    /// Another plan.
+    Plan,
+    /// To go on on terms that have changed.
+    Terms,
+}
+
+impl Wish {
+    /// After the name of who asks: `wants to go live`.
+    pub(crate) fn says(self) -> &'static str {
+        match self {
+            Wish::Access => "wants access",
+            Wish::Scopes => "wants more",
+            Wish::GoLive => "wants to go live",
+            Wish::Plan => "wants to change its plan",
+            Wish::Terms => "goes on under changed terms",
+        }
+    }
+
+    /// In a word.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Wish::Access => "New subscription",
+            Wish::Scopes => "More scopes",
+            Wish::GoLive => "Going live",
+            Wish::Plan => "Another plan",
+            Wish::Terms => "Changed terms",
+        }
+    }
+}
+
+/// A request that waits, or was told no.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) name: Name,
@@ -49,37 +96,67 @@ pub(crate) struct Request {
     pub(crate) by: Option<String>,
     pub(crate) since: Option<Timestamp>,
     pub(crate) subject: Subject,
-    /// What they ask for, in a few words.
-    pub(crate) wish: &'static str,
-    /// What granting it gives, in sentences.
-    pub(crate) impact: Vec<String>,
+    pub(crate) wish: Wish,
+    /// How it stands.
+    pub(crate) standing: Standing,
+    /// The title of the plan that an answer is about.
+    pub(crate) plan: String,
+    /// What granting it changes, in sentences. Where nothing is granted yet, everything is new.
+    pub(crate) impact: Comparison,
     /// Scopes that somebody has to grant, with the reason for each.
     pub(crate) scopes: Vec<(String, Option<String>)>,
     /// Why the visitor may not answer it.
     pub(crate) undecided: Option<Undecided>,
 }
 
-/// Requests that somebody looks after; the oldest first.
-pub(crate) fn requests(core: &Core, person: &Person) -> Vec<Request> {
-    let mine = core
-        .requests()
-        .filter(|name| may(core, Some(person), Action::Oversee, &(*name).clone().of(Kind::Subscription)));
-    let mut requests: Vec<Request> = mine.filter_map(|name| request(core, person, name)).collect();
-    requests.sort_by(|one, other| {
-        (one.undecided.is_some(), one.since, &one.name).cmp(&(other.undecided.is_some(), other.since, &other.name))
-    });
-    requests
+/// Which requests are listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that wait for an answer.
+    Waiting,
+    /// Those that were told no, or not yet, and can be answered again.
+    Refused,
+}
+
+/// A part of a list of requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    pub(crate) part: Vec<Request>,
+    /// How many there are, in all parts.
+    pub(crate) all: usize,
+    /// How many of them this person may answer.
+    pub(crate) mine: usize,
+}
+
+/// Requests that somebody looks after: first those that they may answer, the oldest first.
+pub(crate) fn requests(core: &Core, person: &Person, which: Which, from: usize, most: usize) -> Requests {
+    let overseen = overseen(core, person);
+    let mut found: Vec<(bool, Option<Timestamp>, &Name)> = Vec::new();
+    for plan in &overseen {
+        let names: Vec<&Name> = match which {
+            Which::Waiting => core.requests_to(plan).collect(),
+            Which::Refused => core.refused_to(plan).collect(),
+        };
+        for name in names {
+            let since = core.created(&name.clone().of(Kind::Subscription));
+            found.push((decides(core, person, name).is_err(), since, name));
+        }
+    }
+    found.sort();
+    let mine = found.iter().filter(|(undecided, ..)| !undecided).count();
+    let part = found.iter().skip(from).take(most).filter_map(|(_, _, name)| request(core, person, name));
+    Requests { part: part.collect(), all: found.len(), mine }
 }
 
 /// One request, as its owner sees it.
 pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Request> {
-    let spec = core.subscription(name)?;
+    let life = Life::of(core, name)?;
     let standing = state::subscription(core, name)?;
     let wanted = asked(core, name).into_iter().next_back()?;
     let plan = core.plan(&wanted)?;
-    let application = Name::new(name.namespace(), spec.application.name.as_str());
+    let application = name.beside(&life.spec.application.name);
     let consumer = core.application(&application);
-    let card = plans::card(core, &wanted, None)?;
+    let known = plans::scopes(core, &wanted, plan);
     let key = name.clone().of(Kind::Subscription);
     let by = match core.author(&key).map(|author| &**author) {
         Some(Author::Commit { mail, .. }) => Some(mail.to_string()),
@@ -87,56 +164,59 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
         Some(Author::Unknown(_)) | None => None,
     };
     let has = |scope: &str| standing.scopes.iter().any(|(_, granted)| granted == scope);
-    let scopes: Vec<(String, Option<String>)> = spec
+    let asks = |scope: &str| life.spec.scopes.iter().any(|asked| asked.name == scope);
+    let scopes: Vec<(String, Option<String>)> = life
+        .spec
         .scopes
         .iter()
         .filter(|asked| !has(&asked.name))
         .filter(|asked| {
-            let mode = card.scopes.iter().find(|scope| scope.name == asked.name).map(|scope| scope.mode);
+            let mode = known.iter().find(|scope| scope.name == asked.name).map(|scope| scope.mode);
             mode == Some(ScopeMode::Restricted) || plan.approval.mode == ApprovalMode::Manual
         })
         .map(|asked| {
-            let title = card.scopes.iter().find(|scope| scope.name == asked.name).map(|scope| scope.title.clone());
+            let title = known.iter().find(|scope| scope.name == asked.name).map(|scope| scope.title.clone());
             (title.unwrap_or_else(|| asked.name.clone()), asked.reason.clone())
         })
         .collect();
-    let wish = if standing.stage == SubscriptionStage::InReview {
-        "wants to go live"
-    } else if spec.change.is_some() {
-        "wants to change its plan"
-    } else if standing.plan.is_some() && scopes.is_empty() {
-        "has to agree to new terms"
-    } else if standing.plan.is_some() {
-        "wants more"
+    let stays_in_sandbox = plan.sandbox.as_ref().is_some_and(|sandbox| sandbox.required)
+        && !life.spec.go_live
+        && standing.stage != SubscriptionStage::Production;
+    let wish = if standing.plan.is_none() {
+        Wish::Access
+    } else if life.wanted.is_some() {
+        Wish::Plan
+    } else if life.spec.go_live && standing.stage != SubscriptionStage::Production {
+        Wish::GoLive
+    } else if scopes.is_empty() {
+        Wish::Terms
     } else {
-        "wants access"
+        Wish::Scopes
     };
-    let products: Vec<String> = plan
-        .products
-        .iter()
-        .filter_map(|one| Some(core.product(&look::resolve_product(one, &wanted))?.title.clone()))
-        .collect();
-    let mut impact = vec![format!("Calls to {} on plan {}", crate::words::listed(&products), plan.title)];
-    impact.extend(plan.limits.iter().map(crate::words::limit));
-    if let Some(duration) = &plan.duration {
-        impact.push(format!("For {}", crate::words::span(&duration.to_string())));
-    }
+    let before = standing.plan.as_ref().and_then(|plan| compare::given(core, plan, standing.stage, has));
+    let stage = if stays_in_sandbox { SubscriptionStage::Sandbox } else { SubscriptionStage::Production };
+    let after = compare::given(core, &wanted, stage, asks)?;
     Some(Request {
         name: name.clone(),
         application: consumer.map_or_else(|| application.to_string(), |spec| spec.title.clone()),
         description: consumer.and_then(|spec| spec.description.clone()),
-        team: consumer.and_then(|spec| spec.team.as_ref()).map(|team| {
-            let team = Name::new(name.namespace(), team.name.as_str());
-            core.team(&team).map_or_else(|| team.to_string(), |spec| spec.title.clone())
-        }),
+        team: team(core, &application),
         by,
         since: core.created(&key),
         subject: subject(core, Some(person), name)?,
         wish,
-        impact,
+        plan: plan.title.clone(),
+        impact: compare(&before.unwrap_or_default(), &after),
         scopes,
         undecided: decides(core, person, name).err(),
+        standing,
     })
+}
+
+/// What to call the team of an application.
+pub(crate) fn team(core: &Core, application: &Name) -> Option<String> {
+    let team = application.beside(core.application(application)?.team.as_ref()?.name.as_str());
+    Some(core.team(&team).map_or_else(|| team.to_string(), |spec| spec.title.clone()))
 }
 
 /// A plan that somebody looks after.
@@ -163,34 +243,4 @@ pub(crate) fn plans_of(core: &Core, person: &Person) -> Vec<Overseen> {
     let mut plans: Vec<Overseen> = overseen.collect();
     plans.sort_by(|one, other| (&one.product, &one.title).cmp(&(&other.product, &other.title)));
     plans
-}
-
-/// Somebody who uses a plan.
-#[derive(Clone, Debug)]
-pub(crate) struct Subscriber {
-    pub(crate) subscription: Name,
-    pub(crate) application: String,
-    pub(crate) team: Option<String>,
-    pub(crate) standing: Standing,
-    pub(crate) since: Option<Timestamp>,
-}
-
-/// Who uses a plan: a part of the list, and how many there are.
-pub(crate) fn subscribers(core: &Core, plan: &Name, from: usize, most: usize) -> (Vec<Subscriber>, usize) {
-    let all = core.subscriptions_to(plan).count();
-    let part = core.subscriptions_to(plan).skip(from).take(most).filter_map(|name| {
-        let spec = core.subscription(name)?;
-        let application = Name::new(name.namespace(), spec.application.name.as_str());
-        let consumer = core.application(&application);
-        let team = consumer.and_then(|spec| spec.team.as_ref());
-        let team = team.map(|team| Name::new(name.namespace(), team.name.as_str()));
-        Some(Subscriber {
-            subscription: name.clone(),
-            application: consumer.map_or_else(|| application.to_string(), |spec| spec.title.clone()),
-            team: team.map(|team| core.team(&team).map_or_else(|| team.to_string(), |spec| spec.title.clone())),
-            standing: state::subscription(core, name)?,
-            since: core.created(&name.clone().of(Kind::Subscription)),
-        })
-    });
-    (part.collect(), all)
 }

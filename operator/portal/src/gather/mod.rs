@@ -2,12 +2,16 @@
 
 pub(crate) mod call;
 pub(crate) mod catalog;
+pub(crate) mod change;
+pub(crate) mod compare;
 pub(crate) mod consumer;
 pub(crate) mod inbox;
+pub(crate) mod life;
 pub(crate) mod offer;
 pub(crate) mod plans;
 pub(crate) mod product;
 pub(crate) mod state;
+pub(crate) mod subscribers;
 
 use portico_core::key::Name;
 

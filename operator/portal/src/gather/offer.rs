@@ -62,9 +62,8 @@ pub(crate) fn offer(core: &Core, person: &Person, name: &Name) -> Option<Offer> 
     };
     for membership in person.teams.iter().filter(|one| one.access.teams >= AccessLevel::Full) {
         let team = &membership.team;
-        let namespace = team.namespace();
         // One that is not there yet, by a name that none has.
-        if plan.custom_for.is_none() && core.open_to(name, &Name::new(namespace, ""), Some(team)) {
+        if plan.custom_for.is_none() && core.open_to(name, &team.beside(""), Some(team)) {
             offer.teams.push((team.clone(), membership.title.clone()));
         }
         let named = core.applications_of(team).map(|application| (application, Some(team)));
@@ -72,9 +71,11 @@ pub(crate) fn offer(core: &Core, person: &Person, name: &Name) -> Option<Offer> 
             core.applications_without_team(team.namespace()).into_iter().map(|application| (application, None));
         for (application, of) in named.chain(others) {
             let Some(spec) = core.application(application) else { continue };
-            let known = |list: &[(Name, String)]| list.iter().any(|(known, _)| known == application);
+            // Two teams of one namespace both have what belongs to neither.
+            let is_known = offer.applications.iter().any(|(known, _)| known == application)
+                || offer.have.iter().any(|(known, ..)| known == application);
             if spec.authentication != plan.security.r#type
-                || known(&offer.applications)
+                || is_known
                 || !core.open_to(name, application, of)
                 || !may(core, Some(person), Action::Change, &application.clone().of(Kind::Application))
             {
@@ -121,7 +122,8 @@ pub(crate) fn environments(core: &Core, name: &Name) -> Vec<(Name, String)> {
     found
 }
 
-/// Whether there is an object by this name.
+/// Whether there is an object by this name, or was one to which somebody has given an answer: that would be about the new one too.
 pub(crate) fn is_taken(core: &Core, kind: Kind, namespace: &str, name: &str) -> bool {
-    core.has(&ObjectKey::new(kind, namespace, name))
+    let key = ObjectKey::new(kind, namespace, name);
+    core.has(&key) || (kind == Kind::Subscription && core.approvals_of(&key.name).next().is_some())
 }

@@ -33,6 +33,19 @@ pub(crate) struct Standing {
     pub(crate) ends_at: Option<Timestamp>,
     /// Whether it is granted and every gateway has confirmed it.
     pub(crate) works: bool,
+    /// Whether its owner has said no to what it asks for, or not yet.
+    pub(crate) is_refused: bool,
+}
+
+impl Standing {
+    /// How to tell what there is to say about it: what works may still wait for something.
+    pub(crate) fn note(&self) -> Tone {
+        match self.state.tone {
+            Tone::Good if self.is_refused => Tone::Warn,
+            Tone::Good => Tone::Info,
+            other => other,
+        }
+    }
 }
 
 /// How a subscription stands; `None` where there is none.
@@ -54,11 +67,16 @@ pub(crate) fn subscription(core: &Core, name: &Name) -> Option<Standing> {
         (Phase::Pending, _, Some(_)) if asks_owner(core, name) => {
             ("Waiting for approval", tone, Some(waits_for(core, name)))
         }
+        (Phase::Active | Phase::PendingCancellation, Some((Decision::ChangesRequested, reason)), Some(_)) => {
+            (label, tone, Some(format!("The owner asks for changes before granting more: {reason}")))
+        }
         (Phase::Active | Phase::PendingCancellation, Some((_, reason)), Some(_)) => {
             (label, tone, Some(format!("What else it asks for was not granted: {reason}")))
         }
         (Phase::Active | Phase::PendingCancellation, None, Some(waiting)) => {
-            (label, tone, Some(format!("Something waits for an answer: {waiting}.")))
+            let has = |scope: &str| scopes.iter().any(|granted| *granted.scope == *scope);
+            let asks = asks_for(core, name, plan.as_ref(), stage, has);
+            (label, tone, Some(asks.unwrap_or_else(|| format!("Something waits: {waiting}."))))
         }
         (Phase::Active, _, None) if !is_enforced => {
             ("Being enforced", Tone::Info, Some("The gateway has not confirmed it yet.".to_owned()))
@@ -68,7 +86,20 @@ pub(crate) fn subscription(core: &Core, name: &Name) -> Option<Standing> {
     };
     let works = matches!(phase, Phase::Active | Phase::PendingCancellation) && is_enforced;
     let scopes = scopes.into_iter().map(|scope| (scope.product, scope.scope.to_string())).collect();
-    Some(Standing { state: State { label, tone, text }, phase, stage, plan, scopes, approval, ends_at, works })
+    let (state, is_refused) = (State { label, tone, text }, core.is_refused(name));
+    Some(Standing { state, phase, stage, plan, scopes, approval, ends_at, works, is_refused })
+}
+
+/// Whether a subscription in this phase has something that its owner could take away.
+pub(crate) fn holds(phase: Phase) -> bool {
+    match phase {
+        Phase::Active
+        | Phase::PendingCancellation
+        | Phase::Suspended
+        | Phase::PendingPayment
+        | Phase::PaymentFailed => true,
+        Phase::Pending | Phase::Rejected | Phase::Cancelled | Phase::Expired => false,
+    }
 }
 
 /// Whether the plan that is asked for is granted by somebody.
@@ -81,15 +112,44 @@ fn asks_owner(core: &Core, name: &Name) -> bool {
 
 /// Whose answer it waits for.
 fn waits_for(core: &Core, name: &Name) -> String {
-    let owner = asked(core, name).into_iter().find_map(|plan| {
+    format!("{} looks at it. You need not do anything.", owner(core, name))
+}
+
+/// What to call whoever answers what a subscription asks for.
+fn owner(core: &Core, name: &Name) -> String {
+    let owner = asked(core, name).into_iter().rev().find_map(|plan| {
         let spec = core.plan(&plan)?;
         let product = look::resolve_product(spec.products.first()?, &plan);
         Some(core.product(&product)?.owner.as_ref()?.name.clone())
     });
-    match owner {
-        Some(owner) => format!("{owner} looks at it. You need not do anything."),
-        None => "The owner looks at it. You need not do anything.".to_owned(),
+    owner.unwrap_or_else(|| "The owner".to_owned())
+}
+
+/// What else a subscription that has something asks its owner for, in sentences.
+fn asks_for(
+    core: &Core,
+    name: &Name,
+    granted: Option<&Name>,
+    stage: SubscriptionStage,
+    has: impl Fn(&str) -> bool,
+) -> Option<String> {
+    if !core.asks(name) {
+        return None;
     }
+    let spec = core.subscription(name)?;
+    let owner = owner(core, name);
+    let title = |plan: &Name| core.plan(plan).map_or_else(|| plan.to_string(), |plan| plan.title.clone());
+    let (granted, wanted) = (granted?, asked(core, name).pop()?);
+    let is_copy = core.plan(granted).is_some_and(|plan| plan.custom_for.is_some());
+    if *granted != wanted && !is_copy {
+        let (wanted, granted) = (title(&wanted), title(granted));
+        return Some(format!("It asks for plan {wanted}. {owner} looks at it, and plan {granted} serves until then."));
+    }
+    if stage == SubscriptionStage::InReview {
+        return Some(format!("It asks to go live. {owner} looks at it, and the sandbox goes on meanwhile."));
+    }
+    let asks = spec.scopes.iter().any(|scope| !has(&scope.name));
+    asks.then(|| format!("It asks for more scopes. {owner} looks at that, and what it has goes on meanwhile."))
 }
 
 /// The newest answer that counts and is not a grant, and its reason.

@@ -1,29 +1,51 @@
 //! What somebody's teams have: applications, and what each of them may call.
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
+use portico_core::key::Kind;
+use portico_crds::AccessLevel;
+use serde::Deserialize;
 
 use super::Named;
 use crate::error::Oops;
 use crate::gather::address;
 use crate::gather::consumer::{Application, Row, Team, application, teams};
 use crate::gather::state::Credential;
+use crate::may::{Action, may};
 use crate::portal::{Portal, Visitor};
-use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, facts, lines, notice, page, when};
+use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, facts, lines, notice, page, pages_of, when};
 use crate::words::{self, Tone};
+
+/// How many applications a page lists.
+const PART: usize = 24;
+
+/// Which part of a long list.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Part {
+    page: Option<usize>,
+}
 
 /// The applications of a person's teams.
 pub(crate) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
+    Query(Part { page: part }): Query<Part>,
 ) -> Result<Response, Oops> {
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
-    let (frame, teams) = portal.reading.look(|core| (Frame::of(&portal, core, &visitor), teams(core, person)));
+    let part = part.unwrap_or(1).max(1);
+    let (frame, (teams, all)) = portal
+        .reading
+        .look(|core| (Frame::of(&portal, core, &visitor), teams(core, person, (part - 1).saturating_mul(PART), PART)));
+    let can_make =
+        portal.host.writes() && person.teams.iter().any(|membership| membership.access.teams >= AccessLevel::Full);
     let body = html! {
         div.head {
-            h1 { "My applications" }
+            div.row.between {
+                h1 { "My applications" }
+                @if can_make { a.button href="/applications/new" { "New application" } }
+            }
             p.lead { "An application is a program that calls APIs. It subscribes to plans, and has keys." }
         }
         @if teams.is_empty() {
@@ -32,22 +54,27 @@ pub(crate) async fn list(
                 a.button href="/" { "Look at the APIs" }
             }))
         }
-        div.stack-wide { @for team in &teams { (of_team(team)) } }
+        div.stack-wide {
+            @for team in &teams { (of_team(team, part)) }
+            (pages_of("/applications?", part, all.div_ceil(PART)))
+        }
     };
     Ok(page(&frame, Place::Applications, "My applications", &body))
 }
 
-fn of_team(team: &Team) -> Markup {
+fn of_team(team: &Team, part: usize) -> Markup {
     html! {
-        section.stack {
-            h2 { "Team " (team.title) }
-            @if team.applications.is_empty() {
-                (empty("No application yet", &html! {
-                    p { "Find an API first. Its page says how to get access." }
-                    a.button.first href="/" { "Find an API" }
-                }))
-            } @else {
-                div.grid { @for row in &team.applications { (card(row)) } }
+        @if !team.applications.is_empty() || (team.all == 0 && part == 1) {
+            section.stack {
+                h2 { "Team " (team.title) }
+                @if team.applications.is_empty() {
+                    (empty("No application yet", &html! {
+                        p { "Find an API first. Its page says how to get access." }
+                        a.button.first href="/" { "Find an API" }
+                    }))
+                } @else {
+                    div.grid { @for row in &team.applications { (card(row)) } }
+                }
             }
         }
     }
@@ -77,14 +104,20 @@ pub(crate) async fn show(
     Path(named): Named,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
-    let (frame, shown) = portal.reading.look(|core| {
-        let application = application(core, visitor.person.as_ref(), &name).ok_or(Oops::NotFound)?;
-        Ok((Frame::of(&portal, core, &visitor), application))
+    let writes = portal.host.writes();
+    let (frame, shown, may_change) = portal.reading.look(|core| {
+        let person = visitor.person.as_ref();
+        let application = application(core, person, &name).ok_or(Oops::NotFound)?;
+        let may_change = writes && may(core, person, Action::Change, &name.clone().of(Kind::Application));
+        Ok((Frame::of(&portal, core, &visitor), application, may_change))
     })?;
     let body = html! {
         (crumbs(&[Crumb::new("My applications", "/applications")]))
         div.head {
-            h1 { (shown.title) }
+            div.row.between {
+                h1 { (shown.title) }
+                @if may_change { a.button href=(format!("{}/edit", address("applications", &shown.name))) { "Edit" } }
+            }
             @if let Some(description) = &shown.description { p.lead { (description) } }
         }
         div.stack-wide {
@@ -101,6 +134,12 @@ fn about(shown: &Application) -> Markup {
     let mut known = vec![("Proves who it is with", html! { (shown.authentication) })];
     if let Some(team) = &shown.team {
         known.push(("Team", html! { (team) }));
+    }
+    if !shown.redirects.is_empty() {
+        known.push((
+            "Sends people back to",
+            html! { @for redirect in &shown.redirects { div { code { (redirect) } } } },
+        ));
     }
     known.push(("Name in files", html! { code { (shown.name) } }));
     if let Some(reference) = &shown.reference {

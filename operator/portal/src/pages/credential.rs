@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Named;
-use super::reference::text;
+use super::reference::reference;
 use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Nothing, Posted};
@@ -21,7 +21,6 @@ use crate::gather::call::{self, Place as Called, curl};
 use crate::gather::state::{self, Credential};
 use crate::host::{Edit, Key};
 use crate::may::{Action, may};
-use crate::openapi;
 use crate::portal::{Portal, Visitor};
 use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, command, crumbs, facts, notice, page, when};
@@ -49,7 +48,7 @@ fn gather(portal: &Portal, core: &Core, visitor: &Visitor, name: &Name) -> Optio
     let title = application.as_ref().and_then(|name| core.application(name)).map(|spec| spec.title.clone());
     let of = match (&spec.subscription, &application) {
         (Some(one), _) => {
-            let subscription = Name::new(name.namespace(), one.name.as_str());
+            let subscription = name.beside(&one.name);
             let about = crate::gather::consumer::subject(core, visitor.person.as_ref(), &subscription);
             let about = about.map_or_else(|| one.name.clone(), |subject| subject.product);
             let title = title.unwrap_or_default();
@@ -85,7 +84,7 @@ fn overlap(core: &Core, name: &Name, spec: &CredentialSpec) -> Option<String> {
 fn shows_again(core: &Core, name: &Name) -> bool {
     let subscription = core.credential(name).and_then(|spec| spec.subscription);
     let subscriptions: Vec<Name> = match (subscription, core.application_of(name)) {
-        (Some(one), _) => vec![Name::new(name.namespace(), one.name)],
+        (Some(one), _) => vec![name.beside(one.name)],
         (None, Some(application)) => core.subscriptions_by(&application).cloned().collect(),
         (None, None) => Vec::new(),
     };
@@ -248,7 +247,7 @@ pub(crate) async fn reveal(
     let name = super::name(&named);
     let (frame, shown) = look(&portal, &visitor, &name)?;
     let unavailable = |error: crate::host::HostError| Oops::Unavailable(error.to_string());
-    let Some(Key { generation, key, .. }) = portal.host.keys(&name).await.map_err(unavailable)?.into_iter().next()
+    let Some(Key { generation, made_at, key }) = portal.host.keys(&name).await.map_err(unavailable)?.into_iter().next()
     else {
         return Err(Oops::Bad("There is no key yet.".to_owned()));
     };
@@ -273,7 +272,7 @@ pub(crate) async fn reveal(
                     (notice(Tone::Warn, &html! { p { strong { "It is shown this once. " } "Put it where your application finds it before you leave this page." } }))
                 }
             }
-            section.stack { h2 { "Key" } (command(key.expose())) }
+            section.stack { h2 { "Key" } (command(key.expose())) p.small.muted { "Made on " (when(made_at)) "." } }
             @for (title, call) in &commands {
                 section.stack {
                     h2 { "Try it: " (title) }
@@ -290,11 +289,9 @@ pub(crate) async fn reveal(
 
 /// A command that calls something simple.
 async fn first_call(portal: &Portal, place: &Called, key: &str) -> String {
-    let reference = match text(portal, &place.product, &place.version).await {
-        Some(Ok(text)) => tokio::task::spawn_blocking(move || openapi::read(&text)).await.ok().and_then(Result::ok),
-        _ => None,
-    };
-    let operation = reference.as_ref().and_then(|reference| reference.first(|one| place.allows(one)));
+    let read = reference(portal, &place.product, &place.version).await;
+    let known = read.as_ref().and_then(|read| read.as_ref().as_ref().ok());
+    let operation = known.and_then(|reference| reference.first(|one| place.allows(one)));
     let path = operation.map_or("/", |operation| operation.path.as_str());
     curl(&place.header, key, &format!("{}{path}", place.url))
 }

@@ -1,81 +1,161 @@
-//! What an owner looks after: requests that wait, and who uses what.
+//! Requests that wait for an owner's answer, and those that were told no and can be answered again.
 
 use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::Named;
+use super::decide::why_not;
+use super::plan_change::differences;
 use crate::clock;
 use crate::error::Oops;
 use crate::gather::address;
-use crate::gather::inbox::{self, Overseen, Request};
-use crate::may::Undecided;
+use crate::gather::inbox::{self, Request, Requests, Which, Wish};
 use crate::portal::{Portal, Visitor};
 use crate::sign_in::no_randomness;
-use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, lines, page, pages_of, when};
-use crate::words;
+use crate::ui::{Frame, Place, Tab, badge, empty, notice, page, pages_of, tabs, when};
+use crate::words::{self, Tone};
 
-/// How many subscribers a page lists.
-const PART: usize = 50;
+/// How many requests a page lists.
+const PART: usize = 25;
 
-/// Requests that wait for somebody's answer.
+/// Which requests, and which part of them.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Wanted {
+    show: Option<String>,
+    page: Option<usize>,
+}
+
+/// Requests to what somebody looks after.
 pub(crate) async fn requests(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
+    Query(Wanted { show, page: part }): Query<Wanted>,
 ) -> Result<Response, Oops> {
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
-    let (frame, requests) =
-        portal.reading.look(|core| (Frame::of(&portal, core, &visitor), inbox::requests(core, person)));
+    let which = if show.as_deref() == Some("refused") { Which::Refused } else { Which::Waiting };
+    let part = part.unwrap_or(1).max(1);
+    let (frame, found) = portal.reading.look(|core| {
+        let found = inbox::requests(core, person, which, (part - 1).saturating_mul(PART), PART);
+        (Frame::of(&portal, core, &visitor), found)
+    });
     let once = clock::word().ok_or_else(no_randomness)?;
-    let writes = portal.host.writes();
-    let (mine, others): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.undecided.is_none());
+    let how = How { once: &once, writes: portal.host.writes(), picks: false, from: "requests" };
+    let base = match which {
+        Which::Waiting => "/requests?",
+        Which::Refused => "/requests?show=refused&",
+    };
+    let tab = |text: &str, to: &str, is: Which| Tab { text: text.to_owned(), to: to.to_owned(), is_here: which == is };
     let body = html! {
         div.head {
             h1 { "Requests" }
             p.lead { "Who wants access to what you look after. What you grant is what is enforced, and nothing else." }
         }
+        (tabs("Which requests", &[
+            tab("Waiting", "/requests", Which::Waiting),
+            tab("Told no, or not yet", "/requests?show=refused", Which::Refused),
+        ]))
         div.stack-wide {
-            @if mine.is_empty() {
-                (empty("Nothing waits for you", &html! { p { "Requests turn up here as soon as somebody asks." } }))
-            }
-            @if !mine.is_empty() {
-                section.stack aria-labelledby="mine" {
-                    h2 #mine { (words::count(mine.len(), "request")) " for you" }
-                    @for (number, request) in mine.iter().enumerate() { (card(&frame, request, number, &once, writes)) }
-                }
-            }
-            @if !others.is_empty() {
-                section.stack aria-labelledby="others" {
-                    h2 #others { "Waiting for somebody else" }
-                    @for (number, request) in (mine.len()..).zip(&others) { (card(&frame, request, number, &once, writes)) }
-                }
-            }
+            (list(&frame, &found, which, &how))
+            (pages_of(base, part, found.all.div_ceil(PART)))
         }
     };
     Ok(page(&frame, Place::Requests, "Requests", &body))
 }
 
+fn list(frame: &Frame, found: &Requests, which: Which, how: &How<'_>) -> Markup {
+    let Requests { part, all, mine: may_answer } = found;
+    let (mine, others): (Vec<_>, Vec<_>) = part.iter().partition(|request| request.undecided.is_none());
+    let picks = how.writes && mine.len() > 1 && which == Which::Waiting;
+    html! {
+        @if mine.is_empty() && which == Which::Waiting && *may_answer == 0 {
+            (empty("Nothing waits for you", &html! { p { "Requests turn up here as soon as somebody asks." } }))
+        }
+        @if *all == 0 && which == Which::Refused {
+            (empty("Nobody was told no", &html! { p { "What you turn down, or ask changes for, stays here, and can be answered again." } }))
+        }
+        @if !mine.is_empty() {
+            section.stack aria-labelledby="mine" {
+                h2 #mine { (words::count(*may_answer, "request")) " for you" }
+                @if picks { (several(frame, how.once)) }
+                @for (number, request) in mine.iter().enumerate() { (card(frame, request, number, &How { picks, ..*how })) }
+            }
+        }
+        @if !others.is_empty() {
+            section.stack aria-labelledby="others" {
+                h2 #others { "Waiting for somebody else" }
+                @for (number, request) in (mine.len()..).zip(&others) { (card(frame, request, number, how)) }
+            }
+        }
+    }
+}
+
+/// One answer to all that are chosen.
+fn several(frame: &Frame, once: &str) -> Markup {
+    html! {
+        form #several.card method="post" action="/requests/answers" {
+            (frame.csrf())
+            input type="hidden" name="once" value=(format!("{once}-several"));
+            p.muted { "Several at once: choose them below, and answer here. Each answer is written down by itself." }
+            div.row {
+                button.button type="submit" name="decision" value="grant" { "Approve the chosen" }
+                details.more {
+                    summary.button { "Not like these" }
+                    div.stack {
+                        div.field {
+                            label for="reason-several" { "Why, for all who have asked" }
+                            textarea #reason-several name="reason" maxlength="4096" {}
+                        }
+                        div.row {
+                            button.button type="submit" name="decision" value="changes" { "Ask for changes to the chosen" }
+                            button.button.danger type="submit" name="decision" value="deny" { "Turn the chosen down" }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How requests are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct How<'a> {
+    pub(super) once: &'a str,
+    /// Whether anything can be written here.
+    pub(super) writes: bool,
+    /// Whether several can be chosen.
+    pub(super) picks: bool,
+    /// The page that they are on.
+    pub(super) from: &'static str,
+}
+
 /// A request; `number` tells it from the others of the page.
-fn card(frame: &Frame, request: &Request, number: usize, once: &str, writes: bool) -> Markup {
+pub(super) fn card(frame: &Frame, request: &Request, number: usize, how: &How<'_>) -> Markup {
     html! {
         article.card {
             div.row.between {
-                h3 {
-                    a href=(address("subscriptions", &request.name)) { (request.application) }
-                    " " (request.wish) ": " (request.subject.product)
+                div.row.pick {
+                    @if how.picks {
+                        input type="checkbox" form="several" name="pick" value=(request.name) aria-label=(format!("Choose {}", request.application));
+                    }
+                    h3 {
+                        a href=(address("subscriptions", &request.name)) { (request.application) }
+                        " " (request.wish.says()) ": " (request.subject.product)
+                    }
                 }
                 @if let Some(since) = request.since { span.small.muted { "Since " (when(since)) } }
             }
-            p.muted {
-                @if let Some(team) = &request.team { "Team " (team) }
-                @if let Some(by) = &request.by { " · asked by " (by) }
+            div.row {
+                (badge((request.wish.word(), Tone::Info)))
+                span.muted {
+                    @if let Some(team) = &request.team { "Team " (team) }
+                    @if let Some(by) = &request.by { " · asked by " (by) }
+                }
             }
             @if let Some(description) = &request.description { p { (description) } }
-            div.stack-tight {
-                h4 { "What granting it gives" }
-                ul { @for impact in &request.impact { li { (impact) } } }
+            @if let Some(text) = request.standing.state.text.as_ref().filter(|_| request.standing.is_refused && how.from == "requests") {
+                (notice(Tone::Warn, &html! { p { (text) } }))
             }
             @if !request.scopes.is_empty() {
                 div.stack-tight {
@@ -87,24 +167,46 @@ fn card(frame: &Frame, request: &Request, number: usize, once: &str, writes: boo
                     }
                 }
             }
+            (impact(request))
             @match request.undecided {
-                None if writes => (answers(frame, request, number, once)),
+                None if how.writes => (answers(frame, request, number, how)),
                 None => {},
-                Some(Undecided::Own) => p.small.muted { "It is your own or your team's, and nobody decides about their own request." },
-                Some(Undecided::NotAnApprover) => p.small.muted { "Its plan names others who decide." },
+                Some(undecided) => p.small.muted { (why_not(undecided)) },
+            }
+        }
+    }
+}
+
+/// What granting it changes.
+fn impact(request: &Request) -> Markup {
+    html! {
+        div.stack-tight {
+            h4 {
+                @if request.wish == Wish::Access { "What granting it gives, on plan " (request.plan) }
+                @else { "What granting it changes" }
+            }
+            @if request.wish == Wish::Access {
+                ul { @for sentence in &request.impact.gains { li { (sentence) } } }
+            } @else {
+                @if request.impact.gains.is_empty() && request.impact.loses.is_empty() {
+                    p.muted { "Nothing of what it has on plan " (request.subject.plan) ". It goes on as the plan is now." }
+                }
+                (differences(&request.impact))
             }
         }
     }
 }
 
 /// Yes, no, and not yet.
-fn answers(frame: &Frame, request: &Request, number: usize, once: &str) -> Markup {
+fn answers(frame: &Frame, request: &Request, number: usize, how: &How<'_>) -> Markup {
     let to = address("subscriptions", &request.name);
+    let once = how.once;
     html! {
         div.row {
             form method="post" action=(format!("{to}/grant")) {
                 (frame.csrf())
                 input type="hidden" name="once" value=(format!("{once}-{number}"));
+                input type="hidden" name="from" value=(how.from);
                 button.button.first type="submit" { "Approve" span.hidden-visually { " " (request.application) } }
             }
             details.more {
@@ -112,6 +214,7 @@ fn answers(frame: &Frame, request: &Request, number: usize, once: &str) -> Marku
                 form.stack method="post" action=(format!("{to}/refuse")) {
                     (frame.csrf())
                     input type="hidden" name="once" value=(format!("{once}-no-{number}"));
+                    input type="hidden" name="from" value=(how.from);
                     div.field {
                         label for=(format!("reason-{number}")) { "Why, for whoever has asked" }
                         textarea id=(format!("reason-{number}")) name="reason" maxlength="4096" required {}
@@ -124,87 +227,4 @@ fn answers(frame: &Frame, request: &Request, number: usize, once: &str) -> Marku
             }
         }
     }
-}
-
-/// The plans that somebody looks after.
-pub(crate) async fn plans(
-    State(portal): State<Portal>,
-    Extension(visitor): Extension<Visitor>,
-) -> Result<Response, Oops> {
-    let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
-    let (frame, plans) =
-        portal.reading.look(|core| (Frame::of(&portal, core, &visitor), inbox::plans_of(core, person)));
-    let rows: Vec<Vec<Markup>> = plans
-        .iter()
-        .map(|Overseen { name, title, product, subscriptions }| {
-            vec![
-                html! { (product) },
-                html! { a href=(address("subscribers", name)) { (title) } },
-                html! { (words::count(*subscriptions, "subscription")) },
-            ]
-        })
-        .collect();
-    let body = html! {
-        div.head {
-            h1 { "Subscribers" }
-            p.lead { "Who uses the plans that you look after." }
-        }
-        @if rows.is_empty() {
-            (empty("You look after no plan", &html! {
-                p { "Owners are members of a team in the namespace of an API, and those whom a plan names as approvers." }
-            }))
-        } @else {
-            div.card.flush { (lines("Plans", &["API", "Plan", "Subscriptions"], &rows)) }
-        }
-    };
-    Ok(page(&frame, Place::Subscribers, "Subscribers", &body))
-}
-
-/// Which part of a long list.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Part {
-    page: Option<usize>,
-}
-
-/// Who uses a plan.
-pub(crate) async fn subscribers(
-    State(portal): State<Portal>,
-    Extension(visitor): Extension<Visitor>,
-    Path(named): Named,
-    Query(Part { page: part }): Query<Part>,
-) -> Result<Response, Oops> {
-    let name = super::name(&named);
-    let part = part.unwrap_or(1).max(1);
-    let (frame, title, found, all) = portal.reading.look(|core| {
-        let title = core.plan(&name).map(|plan| plan.title.clone()).ok_or(Oops::NotFound)?;
-        let (found, all) = inbox::subscribers(core, &name, (part - 1).saturating_mul(PART), PART);
-        Ok::<_, Oops>((Frame::of(&portal, core, &visitor), title, found, all))
-    })?;
-    let rows: Vec<Vec<Markup>> = found
-        .iter()
-        .map(|one| {
-            vec![
-                html! { a href=(address("subscriptions", &one.subscription)) { (one.application) } },
-                html! { @if let Some(team) = &one.team { (team) } },
-                html! {
-                    (badge((one.standing.state.label, one.standing.state.tone)))
-                    @if let Some(stage) = words::stage(one.standing.stage) { " " (badge(stage)) }
-                },
-                html! { @if let Some(since) = one.since { (when(since)) } },
-            ]
-        })
-        .collect();
-    let body = html! {
-        (crumbs(&[Crumb::new("Subscribers", "/subscribers")]))
-        div.head { h1 { (title) } p.lead { (words::count(all, "subscription")) } }
-        @if rows.is_empty() {
-            (empty("Nobody uses it yet", &html! { p { "Whoever subscribes turns up here." } }))
-        } @else {
-            div.stack {
-                div.card.flush { (lines("Subscribers", &["Application", "Team", "State", "Since"], &rows)) }
-                (pages_of(&format!("{}?", address("subscribers", &name)), part, all.div_ceil(PART)))
-            }
-        }
-    };
-    Ok(page(&frame, Place::Subscribers, &title, &body))
 }

@@ -1,15 +1,22 @@
 //! Pages. Each asks the core once, and then makes what it shows.
 
+mod answer;
+pub(crate) mod application_edit;
 pub(crate) mod applications;
 pub(crate) mod catalog;
 pub(crate) mod credential;
 pub(crate) mod decide;
+pub(crate) mod decide_many;
 pub(crate) mod design;
 pub(crate) mod inbox;
 pub(crate) mod landed;
+pub(crate) mod life;
+pub(crate) mod plan_change;
 pub(crate) mod product;
 pub(crate) mod reference;
+pub(crate) mod scopes;
 pub(crate) mod subscribe;
+pub(crate) mod subscribers;
 pub(crate) mod subscription;
 
 use portico_core::key::Name;

@@ -217,7 +217,7 @@ fn about(product: &Product) -> Markup {
             }
         }
         @if product.oversees {
-            div.card { h2 { "You look after it" } p { a href="/subscribers" { "Who uses it" } } }
+            div.card { h2 { "You look after it" } p { a href=(format!("{}/subscribers", address("apis", &product.name))) { "Who uses it" } } }
         }
     }
 }

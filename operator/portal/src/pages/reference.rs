@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use portico_core::key::Name;
 
 use super::product::{Sheet, head, look};
+use crate::documents::Read;
 use crate::error::Oops;
 use crate::gather::address;
 use crate::markdown;
@@ -38,6 +39,18 @@ pub(super) async fn text(portal: &Portal, product: &Name, version: &str) -> Opti
     })
 }
 
+/// What a version's document says; else why it does not read. `None`: the version has none.
+pub(super) async fn reference(portal: &Portal, product: &Name, version: &str) -> Option<Read> {
+    // Asked first, so that what is kept is never older than it is said to be.
+    let revision = portal.host.revision().await;
+    let known = revision.as_ref().and_then(|revision| portal.documents.known(revision, product, version));
+    if known.is_some() {
+        return known;
+    }
+    let text = text(portal, product, version).await?;
+    Some(portal.documents.read(revision, product, version, text).await)
+}
+
 /// The reference of a version.
 pub(crate) async fn show(
     State(portal): State<Portal>,
@@ -45,15 +58,8 @@ pub(crate) async fn show(
     Path((namespace, name, version)): Path<(String, String, String)>,
 ) -> Result<Response, Oops> {
     let (frame, product) = look(&portal, &visitor, &(namespace, name))?;
-    let text = text(&portal, &product.name, &version).await.ok_or(Oops::NotFound)?;
+    let read = reference(&portal, &product.name, &version).await.ok_or(Oops::NotFound)?;
     let raw = format!("{}/openapi/{version}", address("apis", &product.name));
-    // A long document takes its time, and others have theirs.
-    let read = match text {
-        Ok(text) => tokio::task::spawn_blocking(move || openapi::read(&text))
-            .await
-            .map_err(|_| Oops::Unavailable("The document takes too long to read.".to_owned()))?,
-        Err(why) => Err(why),
-    };
     let versions: Vec<&str> =
         product.versions.iter().filter(|one| one.has_document).map(|one| one.name.as_str()).collect();
     let base = format!("{}/reference", address("apis", &product.name));
@@ -68,7 +74,7 @@ pub(crate) async fn show(
                         }
                     }
                 }
-                @if let Ok(reference) = &read {
+                @if let Ok(reference) = &*read {
                     ul { @for (index, group) in reference.groups.iter().enumerate() {
                         li { a href=(format!("#group-{index}")) { (title(&group.name)) } }
                     } }
@@ -82,7 +88,7 @@ pub(crate) async fn show(
                 @if let Some(problem) = product.versions.iter().find(|one| one.name == version).and_then(|one| one.problem.as_ref()) {
                     (notice(Tone::Warn, &html! { strong { "The document has a mistake" } p { (problem) } }))
                 }
-                @match &read {
+                @match &*read {
                     Ok(reference) => (operations(reference)),
                     Err(why) => (notice(Tone::Warn, &html! {
                         strong { "The document cannot be shown" }

@@ -243,7 +243,7 @@ pub(crate) async fn go_on(
         } else {
             let (team, _) = draft.team(&offer).ok_or(Oops::NotFound)?;
             let taken = |name: &str| is_taken(core, Kind::Application, team.namespace(), name);
-            let application = Name::new(team.namespace(), wish::name(&draft.title, "application", taken));
+            let application = team.beside(wish::name(&draft.title, "application", taken));
             let spec = ApplicationSpec {
                 title: draft.title.clone(),
                 description: Some(draft.description.clone()).filter(|text| !text.is_empty()),
@@ -261,7 +261,7 @@ pub(crate) async fn go_on(
             is_taken(core, Kind::Subscription, namespace, name) || is_taken(core, Kind::Credential, namespace, name)
         };
         let short = wish::name(&format!("{}-{}", application.name(), product.name()), "subscription", taken);
-        let subscription = Name::new(namespace, short);
+        let subscription = application.beside(short);
         let scopes = draft
             .scopes
             .iter()

@@ -14,10 +14,12 @@ use serde_json::json;
 
 use super::Named;
 use super::applications::credential_lines;
+use super::{answer, life};
 use crate::error::Oops;
 use crate::form::{Confirmed, Posted};
 use crate::gather::address;
 use crate::gather::consumer::{Event, Subscription, subscription};
+use crate::gather::life::{Life, Step};
 use crate::gather::offer::is_taken;
 use crate::host::Edit;
 use crate::may::{Action, may};
@@ -35,14 +37,17 @@ pub(crate) async fn show(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.as_ref();
-    let (frame, shown, open, may_change) = portal.reading.look(|core| {
+    let writes = portal.host.writes();
+    let (frame, shown, open, offered, answerable) = portal.reading.look(|core| {
         let subscription = subscription(core, person, &name).ok_or(Oops::NotFound)?;
-        let may_change = may(core, person, Action::Change, &name.clone().of(Kind::Subscription));
+        let may_change = writes && may(core, person, Action::Change, &name.clone().of(Kind::Subscription));
         let open = environments(core, &subscription);
-        Ok((Frame::of(&portal, core, &visitor), subscription, open, may_change))
+        let offered = if may_change { life::offered(core, person, &name) } else { None };
+        let answerable = if writes { answer::answerable(core, person, &name) } else { None };
+        Ok((Frame::of(&portal, core, &visitor), subscription, open, offered, answerable))
     })?;
     let is_over = matches!(shown.standing.phase, Phase::Cancelled | Phase::Expired | Phase::Rejected);
-    let can_change = may_change && portal.host.writes() && !is_over;
+    let can_make_keys = offered.is_some() && !is_over;
     let once = crate::clock::word().ok_or_else(no_randomness)?;
     let mut unseen = Vec::new();
     for credential in shown.credentials.iter().flatten().filter(|one| one.state.tone == Tone::Good) {
@@ -65,7 +70,7 @@ pub(crate) async fn show(
                 @if let Some(stage) = words::stage(shown.standing.stage) { (badge(stage)) }
             }
             @if let Some(text) = &shown.standing.state.text {
-                (notice(shown.standing.state.tone, &html! { p { (text) } }))
+                (notice(shown.standing.note(), &html! { p { (text) } }))
             }
         }
         div.aside.right {
@@ -80,10 +85,13 @@ pub(crate) async fn show(
                         (super::credential::reveal_form_for(&frame, &credential.name))
                     }
                 }
-                @if shown.is_consumer { (keys(&shown)) @if can_change && !open.is_empty() { (new_key_form(&frame, &shown, &open, &once)) } }
+                @if let Some(offered) = &offered { (life::terms(&frame, offered, &once)) }
+                @if let Some(answerable) = &answerable { (answer::section(&frame, answerable, &once)) }
+                @if shown.is_consumer { (keys(&shown)) @if can_make_keys && !open.is_empty() { (new_key_form(&frame, &shown, &open, &once)) } }
                 (scopes(&shown))
+                @if let Some(offered) = &offered { (life::section(&frame, offered, &once)) }
                 (history(&shown.history))
-                @if can_change { (cancel_form(&frame, &shown, &once)) }
+                @if offered.as_ref().is_some_and(life::Offered::may_cancel) { (cancel_form(&frame, &shown, &once)) }
             }
             aside.stack aria-label="About this subscription" { (about(&shown)) }
         }
@@ -122,7 +130,7 @@ pub(crate) async fn new_key(
             .ok_or_else(|| Oops::Bad("No environment serves what it subscribes to yet.".to_owned()))?;
         let called = title.clone().map_or_else(|| name.name().to_string(), |title| format!("{}-{title}", name.name()));
         let taken = |short: &str| is_taken(core, Kind::Credential, name.namespace(), short);
-        let credential = Name::new(name.namespace(), wish::name(&called, "key", taken));
+        let credential = name.beside(wish::name(&called, "key", taken));
         Ok::<_, Oops>((credential, super::subscribe::credential(&name, environment, title), shown.application_title))
     })?;
     let edits = vec![wish::put(credential.clone(), Spec::Credential(Box::new(spec)))];
@@ -139,8 +147,11 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
+    let shown = portal.reading.look(|core| {
+        Life::of(core, &name).ok_or(Oops::NotFound)?.allows(Step::Cancel).map_err(Oops::Bad)?;
+        subscription(core, Some(&person), &name).ok_or(Oops::NotFound)
+    })?;
     confirmed.check("cancel", &name)?;
-    let shown = portal.reading.look(|core| subscription(core, Some(&person), &name)).ok_or(Oops::NotFound)?;
     let summary = format!("{}: cancel {}", shown.application_title, shown.subject.product);
     let now =
         Timestamp::from_second(crate::clock::now()).map_err(|_| Oops::Unavailable("The clock is wrong.".to_owned()))?;
@@ -163,9 +174,14 @@ fn environments(core: &Core, shown: &Subscription) -> Vec<(Name, String)> {
 }
 
 fn new_key_form(frame: &Frame, shown: &Subscription, open: &[(Name, String)], once: &str) -> Markup {
+    // Where it has none for where it may be used now, this is what to do next.
+    let has_none = shown.credentials.as_ref().is_some_and(|credentials| {
+        !credentials.iter().any(|one| open.iter().any(|(_, title)| *title == one.environment))
+    });
     html! {
-        details.more {
-            summary.button { "Make another key" }
+        @if has_none && !open.is_empty() { p.muted { "It has no key for " (open[0].1) " yet." } }
+        details.more open[has_none && shown.shared_keys == 0] {
+            summary.button { @if has_none { "Make a key" } @else { "Make another key" } }
             form.stack method="post" action=(format!("{}/keys", address("subscriptions", &shown.name))) {
                 (frame.csrf())
                 input type="hidden" name="once" value=(format!("{once}-key"));

@@ -74,7 +74,7 @@ pub(crate) fn page(frame: &Frame, place: Place, title: &str, body: &Markup) -> R
         html! {
             a href=(to) aria-current=[here.then_some("page")] {
                 (text)
-                @if count > 0 { span.count aria-hidden="true" { (count) } span.hidden-visually { " (" (count) " waiting)" } }
+                @if count > 0 { span.count aria-hidden="true" { (many(count)) } span.hidden-visually { " (" (many(count)) " waiting)" } }
             }
         }
     };
@@ -130,6 +130,11 @@ pub(crate) fn page(frame: &Frame, place: Place, title: &str, body: &Markup) -> R
     (headers, page.into_string()).into_response()
 }
 
+/// A number that is not counted to its end.
+fn many(count: usize) -> String {
+    if count > inbox::MOST_COUNTED { format!("{}+", inbox::MOST_COUNTED) } else { count.to_string() }
+}
+
 fn who(frame: &Frame) -> Markup {
     html! {
         @if let Some(person) = &frame.person {
@@ -183,6 +188,11 @@ mod tests {
         for bad in ["javascript:alert(1)", "//evil.example", "data:text/html,x", "/\\evil.example"] {
             assert_eq!(safe(bad), "#", "{bad}");
         }
+    }
+
+    #[test]
+    fn many_requests_are_not_counted() {
+        assert_eq!((super::many(7), super::many(99), super::many(100)), ("7".into(), "99".into(), "99+".into()));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The portal as a service, asked as browsers do, without one.
 
+mod applications;
+mod life;
 mod matrix;
+mod requests;
 mod scale;
 mod secure;
 mod world;

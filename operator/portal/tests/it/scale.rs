@@ -37,9 +37,12 @@ async fn pages_with_much_to_show_are_quick() {
         (&olga, "/?q=many+999"),
         (&olga, "/apis/api/many-7"),
         (&olga, "/requests"),
+        (&olga, "/requests?page=8"),
         (&otto, "/subscribers"),
         (&otto, "/subscribers/api/open"),
         (&otto, "/subscribers/api/open?page=396"),
+        (&otto, "/subscribers/api/open?q=web-19999"),
+        (&otto, "/apis/api/public/subscribers?q=nobody"),
     ] {
         let begun = Instant::now();
         let answer = visitor.get(path).await;

@@ -22,6 +22,8 @@ use tower::ServiceExt;
 #[derive(Default)]
 pub struct Fake {
     pub wishes: Mutex<Vec<Wish>>,
+    /// Wishes that are not carried out: those whose summary has this in it.
+    pub unwelcome: Mutex<Option<&'static str>>,
 }
 
 impl Host for Fake {
@@ -66,6 +68,9 @@ impl Host for Fake {
     }
 
     fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {
+        if self.unwelcome.lock().unwrap().is_some_and(|text| wish.summary.contains(text)) {
+            return ready(Err(Refused::Conflict("somebody was faster".to_owned()))).boxed();
+        }
         self.wishes.lock().unwrap().push(wish);
         ready(Ok(Landed { commit: "b".repeat(40) })).boxed()
     }
@@ -242,6 +247,77 @@ impl World {
         key
     }
 
+    /// Does everything that was wished for since, as whoever writes files does it. Answers what each wish was about, and the
+    /// fields that it has written.
+    pub fn carry_out_all(&mut self) -> Vec<(String, Vec<String>)> {
+        let wishes = std::mem::take(&mut *self.host.wishes.lock().unwrap());
+        let mut done = Vec::new();
+        for Wish { summary, mail, edits, .. } in wishes {
+            let mut fields = Vec::new();
+            for edit in edits {
+                let (change, field) = self.edited(edit, &mail);
+                self.change(vec![change]);
+                fields.push(field);
+            }
+            done.push((summary, fields));
+        }
+        done
+    }
+
+    fn edited(&self, edit: Edit, mail: &str) -> (Change, String) {
+        let author = Author::Commit {
+            mail: mail.into(),
+            commit: "d".repeat(40).into(),
+            signature: Signature::None,
+            portal: None,
+        };
+        let author = Some(Arc::new(author));
+        let (key, path, value) = match edit {
+            Edit::Put(object) => {
+                let field = format!("put {}", object.key());
+                let created = Some(Timestamp::UNIX_EPOCH);
+                return (Change::Put(Object { author, created, ..*object }), field);
+            }
+            Edit::Delete(key) => {
+                let field = format!("delete {key}");
+                return (Change::Remove(key), field);
+            }
+            Edit::Set { key, path, value } => (key, path, Some(value)),
+            Edit::Unset { key, path } => (key, path, None),
+        };
+        let object = self.core.read().object(&key).expect("it is there");
+        let mut spec = match &object.spec {
+            Spec::Application(spec) => serde_json::to_value(spec),
+            Spec::Subscription(spec) => serde_json::to_value(spec),
+            other => panic!("{other:?} is not changed by fields"),
+        }
+        .unwrap();
+        let field = match &value {
+            Some(value) => format!("{path}: {value}"),
+            None => format!("{path} goes"),
+        };
+        let mut steps = path.strip_prefix("spec.").expect("a field of the spec").split('.').peekable();
+        let mut place = &mut spec;
+        while let Some(step) = steps.next() {
+            if steps.peek().is_some() {
+                place = &mut place[step];
+            } else if let Some(value) = &value {
+                place[step] = value.clone();
+            } else {
+                place.as_object_mut().expect("a map").remove(step);
+            }
+        }
+        let Change::Put(said) = put(key.kind, key.name.namespace(), key.name.name(), spec) else { unreachable!() };
+        // Whoever wrote it first asks, and goes on asking.
+        (Change::Put(Object { author: object.author, created: object.created, ..said }), field)
+    }
+
+    /// The plan that a subscription has, with its scopes.
+    pub fn granted(&self, namespace: &str, name: &str) -> Option<(String, Vec<String>)> {
+        let granted = self.core.reading().look(|core| core.granted(&Name::new(namespace, name)))?;
+        Some((granted.plan.to_string(), granted.scopes.iter().map(|scope| scope.scope.to_string()).collect()))
+    }
+
     /// Asks, as a browser does.
     pub async fn ask(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("it answers");
@@ -318,4 +394,16 @@ impl Answer {
         let rest = self.body.split("name=\"token\" value=\"").nth(1).unwrap_or_default();
         rest.split('"').next().unwrap_or_default().to_owned()
     }
+}
+
+/// Somebody sends a form.
+pub async fn ask(world: &World, mail: &str, path: &str, form: &str) -> Answer {
+    let visitor = world.visitor(mail).await;
+    let token = visitor.token().await;
+    visitor.post(path, &format!("token={token}&once=one&{form}")).await
+}
+
+/// Somebody looks at a page.
+pub async fn page(world: &World, mail: &str, path: &str) -> Answer {
+    world.visitor(mail).await.get(path).await
 }

@@ -1,0 +1,168 @@
+//! An owner's day: what waits, one answer and several, taking back what was granted, and who uses what.
+
+use crate::world::{World, ask, page, put};
+use axum::http::StatusCode;
+use portico_core::batch::Change;
+use portico_core::key::Kind;
+use serde_json::json;
+
+const OLGA: &str = "olga@acme.example";
+
+/// So many applications that ask for the plan that olga decides about.
+fn crowd(count: usize) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for index in 0..count {
+        let name = format!("app-{index:03}");
+        changes.push(put(Kind::Application, "crowd", &name, json!({ "title": format!("App {index:03}") })));
+        let plan = json!({ "name": "asked", "namespace": "api" });
+        changes.push(put(Kind::Subscription, "crowd", &name, json!({ "application": { "name": name }, "plan": plan })));
+    }
+    changes
+}
+
+#[tokio::test]
+async fn several_are_answered_at_once_and_each_by_itself() {
+    let mut world = World::new();
+    let mut changes = crowd(3);
+    // Two names that would make the same name for an answer.
+    changes.push(put(Kind::Application, "crowd-app", "000", json!({ "title": "Twin" })));
+    let plan = json!({ "name": "asked", "namespace": "api" });
+    changes.push(put(
+        Kind::Subscription,
+        "crowd-app",
+        "000",
+        json!({ "application": { "name": "000" }, "plan": plan }),
+    ));
+    world.change(changes);
+    let inbox = page(&world, OLGA, "/requests").await;
+    assert!(
+        inbox.body.contains("Approve the chosen") && inbox.body.contains("value=\"crowd/app-001\""),
+        "{}",
+        inbox.body
+    );
+    *world.host.unwelcome.lock().unwrap() = Some("App 001");
+    let picks =
+        "decision=grant&pick=crowd/app-000&pick=crowd/app-001&pick=crowd-app/000&pick=shop/web-open&pick=no/such";
+    let answer = ask(&world, OLGA, "/requests/answers", picks).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    assert!(answer.body.contains("2 of 5 requests answered"), "{}", answer.body);
+    assert!(answer.body.contains("somebody was faster"), "{}", answer.body);
+    assert_eq!(
+        answer.body.matches("There is no such request").count(),
+        2,
+        "what is not hers is not there: {}",
+        answer.body
+    );
+    let done = world.carry_out_all();
+    assert_eq!(done.len(), 2, "a commit each");
+    assert_ne!(done[0].1, done[1].1, "one answer does not take another's place");
+    for (namespace, name, has) in [("crowd", "app-000", true), ("crowd", "app-001", false), ("crowd-app", "000", true)]
+    {
+        assert_eq!(world.has_access(namespace, name), has, "{namespace}/{name}");
+    }
+    *world.host.unwelcome.lock().unwrap() = None;
+    for (form, why) in [
+        ("decision=deny&pick=crowd/app-001", "Give a reason"),
+        ("decision=revoke&reason=No&pick=crowd/app-000", "one at a time"),
+        ("decision=grant", "Choose at least one"),
+        ("decision=maybe&pick=crowd/app-001", "That is no answer"),
+    ] {
+        let answer = ask(&world, OLGA, "/requests/answers", form).await;
+        assert!(
+            answer.status == StatusCode::UNPROCESSABLE_ENTITY && answer.body.contains(why),
+            "{form}: {}",
+            answer.body
+        );
+    }
+    let form = "decision=deny&reason=Not+now&pick=crowd/app-001&pick=crowd/app-002&pick=crowd/app-000";
+    let answer = ask(&world, OLGA, "/requests/answers", form).await;
+    assert!(answer.body.contains("2 of 3 requests answered"), "{}", answer.body);
+    assert!(answer.body.contains("answered already"), "{}", answer.body);
+    world.carry_out_all();
+    assert!(world.has_access("crowd", "app-000"), "what was granted goes on");
+}
+
+#[tokio::test]
+async fn what_was_turned_down_can_be_granted_after_all_and_taken_back() {
+    let mut world = World::new();
+    let to = "/subscriptions/shop/web-asked";
+    let no = "decision=deny&reason=We+do+not+know+you";
+    ask(&world, OLGA, &format!("{to}/refuse"), no).await;
+    world.carry_out_all();
+    let shown = page(&world, OLGA, to).await;
+    assert!(shown.body.contains("You can answer again") && shown.body.contains("Turned down"), "{}", shown.body);
+    ask(&world, OLGA, &format!("{to}/grant"), "").await;
+    let granted = world.carry_out_all();
+    assert!(world.has_access("shop", "web-asked"));
+    let again = ask(&world, OLGA, &format!("{to}/grant"), "").await;
+    assert!(again.body.contains("answered already"), "{}", again.body);
+
+    let shown = page(&world, OLGA, to).await;
+    assert!(shown.body.contains("Take access back"), "{}", shown.body);
+    let answer = ask(&world, OLGA, &format!("{to}/refuse"), "decision=revoke&reason=+").await;
+    assert!(answer.body.contains("Give a reason"), "{}", answer.body);
+    let otto = ask(&world, "otto@acme.example", &format!("{to}/refuse"), "decision=revoke&reason=No").await;
+    assert_eq!(otto.status, StatusCode::FORBIDDEN, "the plan names others who decide");
+    ask(&world, OLGA, &format!("{to}/refuse"), "decision=revoke&reason=Misused").await;
+    let taken = world.carry_out_all();
+    assert_eq!(granted[0].1, taken[0].1, "the answer that granted it says no now");
+    assert!(!world.has_access("shop", "web-asked"));
+    let shown = page(&world, "sara@acme.example", to).await;
+    assert!(shown.body.contains("Misused"), "{}", shown.body);
+    let nothing = ask(&world, OLGA, &format!("{to}/refuse"), "decision=revoke&reason=Misused").await;
+    assert!(nothing.body.contains("Nothing is granted"), "{}", nothing.body);
+
+    // What came by itself can be taken back too.
+    let to = "/subscriptions/shop/web-open";
+    let answer = ask(&world, "otto@acme.example", &format!("{to}/refuse"), "decision=revoke&reason=Misused").await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.body);
+    world.carry_out_all();
+    assert!(!world.has_access("shop", "web-open"));
+    ask(&world, "otto@acme.example", &format!("{to}/grant"), "").await;
+    world.carry_out_all();
+    assert!(world.has_access("shop", "web-open"));
+}
+
+#[tokio::test]
+async fn requests_come_in_parts_and_are_counted_to_an_end() {
+    let mut world = World::new();
+    let count = |body: &str| {
+        let rest = body.split("aria-hidden=\"true\">").skip(1).find(|rest| rest.contains(" waiting)"))?;
+        rest.split('<').next().map(str::to_owned)
+    };
+    let shown = page(&world, OLGA, "/requests").await.body;
+    assert!(shown.contains("(1 waiting)"), "{shown}");
+    assert!(count(&shown).is_some());
+    world.change(crowd(120));
+    let shown = page(&world, OLGA, "/requests").await.body;
+    assert!(shown.contains("(99+ waiting)") && shown.contains("121 requests for you"), "{shown}");
+    assert!(shown.contains("Part 1 of 5") && shown.contains("App 000") && !shown.contains("App 100"), "{shown}");
+    let last = page(&world, OLGA, "/requests?page=5").await.body;
+    assert!(last.contains("Part 5 of 5") && !last.contains("App 000"), "{last}");
+    // Those who look after it and do not decide have nothing to do.
+    let otto = page(&world, "otto@acme.example", "/requests").await.body;
+    assert!(!otto.contains("waiting)") && otto.contains("Waiting for somebody else"), "{otto}");
+}
+
+#[tokio::test]
+async fn who_uses_an_api_is_found_by_application_and_team() {
+    let mut world = World::new();
+    world.change(crowd(120));
+    let all = page(&world, OLGA, "/apis/api/members/subscribers").await.body;
+    assert!(all.contains("121 subscriptions") && all.contains("Part 1 of 3"), "{all}");
+    let one = page(&world, OLGA, "/apis/api/members/subscribers?q=app+117").await.body;
+    assert!(one.contains("1 subscription found") && one.contains(">App 117<"), "{one}");
+    let team = page(&world, OLGA, "/subscribers/api/asked?q=shop").await.body;
+    assert!(team.contains("1 subscription found") && team.contains("/subscriptions/shop/web-asked"), "{team}");
+    let part = page(&world, OLGA, "/subscribers/api/asked?q=app&page=3").await.body;
+    assert!(
+        part.contains("120 subscriptions found") && part.contains("?q=app&amp;page=2") && part.contains("App 119"),
+        "{part}"
+    );
+    let none = page(&world, OLGA, "/subscribers/api/asked?q=%3Cb%3E").await.body;
+    assert!(none.contains("0 subscriptions found") && !none.contains("<b>"), "{none}");
+    let product = page(&world, "otto@acme.example", "/apis/api/members").await.body;
+    assert!(product.contains("/apis/api/members/subscribers"), "{product}");
+    let sara = page(&world, "sara@acme.example", "/apis/api/members/subscribers").await;
+    assert_eq!(sara.status, StatusCode::NOT_FOUND);
+}
