@@ -7,6 +7,7 @@ use portico_core::Core;
 use portico_core::key::Name;
 use portico_crds::PortalSpec;
 
+use crate::api::Answers;
 use crate::host::Host;
 use crate::limiter::Limiter;
 use crate::people::{self, Known, Person, Refusal};
@@ -35,6 +36,8 @@ pub struct Portal {
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) search: Arc<Search>,
     pub(crate) providers: Arc<Providers>,
+    /// What was answered to writes that may be sent again.
+    pub(crate) answers: Arc<Answers>,
     local: Option<bool>,
 }
 
@@ -64,6 +67,7 @@ impl Portal {
             limiter: Arc::default(),
             search: Arc::default(),
             providers: Arc::default(),
+            answers: Arc::default(),
             local,
         }
     }

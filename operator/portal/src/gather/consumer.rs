@@ -1,5 +1,6 @@
 //! What somebody has as a consumer: applications, subscriptions, credentials.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -31,30 +32,47 @@ pub(crate) struct Row {
     pub(crate) subscriptions: Vec<(String, Standing)>,
 }
 
+/// Teams whose applications a person may see.
+fn seen(person: &Person) -> impl Iterator<Item = &Membership> {
+    person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read)
+}
+
+/// The applications of a team, and those of its namespace that belong to every team there.
+fn of_team<'a>(core: &'a Core, team: &Name) -> impl Iterator<Item = &'a Name> {
+    core.applications_of(team).chain(core.applications_without_team(team.namespace()))
+}
+
+/// The applications of those teams of a person that are wanted, once each.
+pub(crate) fn applications(core: &Core, person: &Person, wanted: impl Fn(&Name) -> bool) -> BTreeSet<Name> {
+    let teams = seen(person).map(|membership| &membership.team).filter(|team| wanted(team));
+    teams.flat_map(|team| of_team(core, team)).cloned().collect()
+}
+
 /// The teams of a person whose applications they may see.
 pub(crate) fn teams(core: &Core, person: &Person) -> Vec<Team> {
-    let sees = person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read);
-    sees.map(|Membership { team, title, access: _ }| {
-        let named = core.applications_of(team);
-        let mut applications: Vec<Row> = named
-            .chain(core.applications_without_team(team.namespace()))
-            .filter_map(|name| {
-                let spec = core.application(name)?;
-                let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
-                    Some((subject(core, Some(person), subscription)?.product, state::subscription(core, subscription)?))
-                });
-                Some(Row {
-                    name: name.clone(),
-                    title: spec.title.clone(),
-                    description: spec.description.clone(),
-                    subscriptions: subscriptions.collect(),
+    seen(person)
+        .map(|Membership { team, title, access: _ }| {
+            let mut applications: Vec<Row> = of_team(core, team)
+                .filter_map(|name| {
+                    let spec = core.application(name)?;
+                    let subscriptions = core.subscriptions_by(name).filter_map(|subscription| {
+                        Some((
+                            subject(core, Some(person), subscription)?.product,
+                            state::subscription(core, subscription)?,
+                        ))
+                    });
+                    Some(Row {
+                        name: name.clone(),
+                        title: spec.title.clone(),
+                        description: spec.description.clone(),
+                        subscriptions: subscriptions.collect(),
+                    })
                 })
-            })
-            .collect();
-        applications.sort_by(|one, other| (&one.title, &one.name).cmp(&(&other.title, &other.name)));
-        Team { title: title.clone(), applications }
-    })
-    .collect()
+                .collect();
+            applications.sort_by(|one, other| (&one.title, &one.name).cmp(&(&other.title, &other.name)));
+            Team { title: title.clone(), applications }
+        })
+        .collect()
 }
 
 /// What a subscription is about.

@@ -59,12 +59,21 @@ pub(crate) struct Request {
     pub(crate) undecided: Option<Undecided>,
 }
 
+/// The names of requests that somebody looks after; only those that they may answer, or may not, where that is said.
+pub(crate) fn waiting<'a>(
+    core: &'a Core,
+    person: &'a Person,
+    may_decide: Option<bool>,
+) -> impl Iterator<Item = &'a Name> {
+    core.requests()
+        .filter(|name| may(core, Some(person), Action::Oversee, &(*name).clone().of(Kind::Subscription)))
+        .filter(move |name| may_decide.is_none_or(|wanted| decides(core, person, name).is_ok() == wanted))
+}
+
 /// Requests that somebody looks after; the oldest first.
 pub(crate) fn requests(core: &Core, person: &Person) -> Vec<Request> {
-    let mine = core
-        .requests()
-        .filter(|name| may(core, Some(person), Action::Oversee, &(*name).clone().of(Kind::Subscription)));
-    let mut requests: Vec<Request> = mine.filter_map(|name| request(core, person, name)).collect();
+    let mut requests: Vec<Request> =
+        waiting(core, person, None).filter_map(|name| request(core, person, name)).collect();
     requests.sort_by(|one, other| {
         (one.undecided.is_some(), one.since, &one.name).cmp(&(other.undecided.is_some(), other.since, &other.name))
     });

@@ -1,5 +1,6 @@
 //! Pages. Each asks the core once, and then makes what it shows.
 
+pub(crate) mod api;
 pub(crate) mod applications;
 pub(crate) mod catalog;
 pub(crate) mod credential;
@@ -11,6 +12,7 @@ pub(crate) mod product;
 pub(crate) mod reference;
 pub(crate) mod subscribe;
 pub(crate) mod subscription;
+pub(crate) mod tokens;
 
 use portico_core::key::Name;
 
