@@ -96,15 +96,7 @@ impl ApiKey {
 
     /// The key that 20 random bytes make.
     pub fn from_random(bytes: [u8; 20]) -> Self {
-        let mut text = String::with_capacity(PREFIX.len() + RANDOM + CHECKSUM);
-        text.push_str(PREFIX);
-        for chunk in bytes.chunks_exact(5) {
-            let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-            push_symbols(&mut text, bits, 8);
-        }
-        let checksum = crc32(text.as_bytes());
-        push_symbols(&mut text, u64::from(checksum), CHECKSUM);
-        ApiKey(text.into())
+        ApiKey(spell(PREFIX, &bytes).into())
     }
 
     /// The key itself. Every caller is a place where a key leaves Portico.
@@ -129,14 +121,8 @@ impl FromStr for ApiKey {
     type Err = NotAKey;
 
     fn from_str(text: &str) -> Result<Self, NotAKey> {
-        let body = text.strip_prefix(PREFIX).ok_or(NotAKey::Form)?;
-        if body.len() != RANDOM + CHECKSUM || !body.bytes().all(|byte| ALPHABET.contains(&byte)) {
-            return Err(NotAKey::Form);
-        }
-        let (checked, checksum) = text.split_at(PREFIX.len() + RANDOM);
-        let mut expected = String::with_capacity(CHECKSUM);
-        push_symbols(&mut expected, u64::from(crc32(checked.as_bytes())), CHECKSUM);
-        if checksum == expected { Ok(ApiKey(text.into())) } else { Err(NotAKey::Checksum) }
+        read(PREFIX, RANDOM, text)?;
+        Ok(ApiKey(text.into()))
     }
 }
 
@@ -144,6 +130,34 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// Random bytes, a multiple of five, in the form that keys have: a prefix, the bytes, and the checksum of both.
+pub fn spell(prefix: &str, random: &[u8]) -> String {
+    let mut text = prefix.to_owned();
+    for chunk in random.chunks_exact(5) {
+        let bits = chunk.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
+        push_symbols(&mut text, bits, 8);
+    }
+    let checksum = crc32(text.as_bytes());
+    push_symbols(&mut text, u64::from(checksum), CHECKSUM);
+    text
+}
+
+/// Whether a text has the form that [`spell`] gives it, with so many characters between the prefix and the checksum.
+///
+/// # Errors
+///
+/// See [`NotAKey`].
+pub fn read(prefix: &str, random: usize, text: &str) -> Result<(), NotAKey> {
+    let body = text.strip_prefix(prefix).ok_or(NotAKey::Form)?;
+    if body.len() != random + CHECKSUM || !body.bytes().all(|byte| ALPHABET.contains(&byte)) {
+        return Err(NotAKey::Form);
+    }
+    let (checked, checksum) = text.split_at(prefix.len() + random);
+    let mut expected = String::with_capacity(CHECKSUM);
+    push_symbols(&mut expected, u64::from(crc32(checked.as_bytes())), CHECKSUM);
+    if checksum == expected { Ok(()) } else { Err(NotAKey::Checksum) }
 }
 
 /// Every value that [`ApiKey::shard`] can have for keys that Portico makes, in order.

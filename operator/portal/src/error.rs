@@ -17,6 +17,20 @@ pub(crate) enum Oops {
     Forbidden(String),
     /// What was sent cannot be used. A sentence that says what to do.
     Bad(String),
+    /// A program does not say who it is, or not so that it is believed.
+    Nobody(&'static str),
+    /// What was sent does not read.
+    Malformed(String),
+    /// It stands differently than whoever has asked thought.
+    Conflict(String),
+    /// It has changed since the version that was named.
+    Outdated,
+    /// What was sent is too long.
+    TooLong,
+    /// What was sent is of a kind that is not read here.
+    Unread(&'static str),
+    /// The address has no such method.
+    NoSuchMethod,
     /// The request comes from elsewhere than from a page of the portal.
     Foreign(&'static str),
     /// Too many tries: come again in so many seconds.
@@ -29,11 +43,36 @@ impl Oops {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Oops::NotFound => StatusCode::NOT_FOUND,
-            Oops::SignIn { .. } => StatusCode::UNAUTHORIZED,
+            Oops::SignIn { .. } | Oops::Nobody(_) => StatusCode::UNAUTHORIZED,
+            Oops::Malformed(_) => StatusCode::BAD_REQUEST,
+            Oops::Conflict(_) => StatusCode::CONFLICT,
+            Oops::Outdated => StatusCode::PRECONDITION_FAILED,
+            Oops::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Oops::Unread(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Oops::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             Oops::Forbidden(_) | Oops::Foreign(_) => StatusCode::FORBIDDEN,
             Oops::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Oops::Often(_) => StatusCode::TOO_MANY_REQUESTS,
             Oops::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What happened, for programs.
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Oops::NotFound => "not-found",
+            Oops::SignIn { .. } | Oops::Nobody(_) => "unauthenticated",
+            Oops::Forbidden(_) => "forbidden",
+            Oops::Bad(_) => "refused",
+            Oops::Foreign(_) => "foreign",
+            Oops::Often(_) => "too-many-requests",
+            Oops::Unavailable(_) => "unavailable",
+            Oops::Malformed(_) => "malformed",
+            Oops::Conflict(_) => "conflict",
+            Oops::Outdated => "outdated",
+            Oops::TooLong => "too-long",
+            Oops::Unread(_) => "unsupported-media-type",
+            Oops::NoSuchMethod => "method-not-allowed",
         }
     }
 
@@ -45,6 +84,12 @@ impl Oops {
             Oops::Forbidden(_) => "You may not do that",
             Oops::Bad(_) => "That did not work",
             Oops::Foreign(_) => "This request was not made here",
+            Oops::Nobody(_) => "It is not known who asks",
+            Oops::Malformed(_) => "That does not read",
+            Oops::Conflict(_) | Oops::Outdated => "It stands differently now",
+            Oops::TooLong => "That is too long",
+            Oops::Unread(_) => "That is of another kind",
+            Oops::NoSuchMethod => "That cannot be done here",
             Oops::Often(_) => "Too many tries",
             Oops::Unavailable(_) => "Not now",
         }
@@ -57,7 +102,15 @@ impl Oops {
                 "The address may be mistyped, or what was here is gone, or it is not yours to see.".to_owned()
             }
             Oops::SignIn { .. } => "This is for people who have signed in.".to_owned(),
-            Oops::Forbidden(text) | Oops::Bad(text) | Oops::Unavailable(text) => text.clone(),
+            Oops::Forbidden(text)
+            | Oops::Bad(text)
+            | Oops::Malformed(text)
+            | Oops::Conflict(text)
+            | Oops::Unavailable(text) => text.clone(),
+            Oops::Nobody(text) | Oops::Unread(text) => (*text).to_owned(),
+            Oops::Outdated => "It has changed since the version that If-Match names: read it again.".to_owned(),
+            Oops::TooLong => "What was sent is longer than 64 KiB.".to_owned(),
+            Oops::NoSuchMethod => "Allow says which methods this address has.".to_owned(),
             Oops::Often(seconds) => format!("Try again in {seconds} seconds."),
             Oops::Foreign(why) => format!("{why} Go back, load the page anew, and try again."),
         }
@@ -75,6 +128,9 @@ impl IntoResponse for Oops {
         };
         if let Oops::Often(seconds) = &self {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*seconds));
+        }
+        if let Oops::Nobody(_) = &self {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         // The guard turns it into something to read.
         response.extensions_mut().insert(self);

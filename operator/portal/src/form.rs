@@ -62,7 +62,7 @@ impl<T: DeserializeOwned> FromRequest<Portal> for Posted<T> {
 }
 
 /// Compares without telling by the time it takes where they differ.
-fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     one.len() == other.len() && one.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }

@@ -2,19 +2,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use axum::Json;
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use maud::html;
 use portico_core::key::Name;
-use serde_json::json;
 
+use crate::api::{self, bearer};
 use crate::error::Oops;
 use crate::may::{Action, may};
 use crate::portal::{Portal, Visitor, is_secure};
-use crate::routes::Reach;
+use crate::routes::{Reach, Route};
 use crate::ui::{Frame, Place, page};
 
 /// Pages load nothing from elsewhere, run no script and take no style that does not come from here, and stand in no frame.
@@ -41,13 +40,23 @@ pub(crate) async fn guard(
     next: Next,
 ) -> Response {
     let is_api = request.uri().path().starts_with("/api/");
+    let held = if is_api { bearer::held(&portal, request.headers()).await } else { Ok(None) };
     let host = host(&request).unwrap_or_default();
     let cookies = text(request.headers(), &header::COOKIE).unwrap_or_default().to_owned();
-    let (secure, local, visitor) = portal.reading.look(|core| {
+    let (secure, local, found) = portal.reading.look(|core| {
         let secure = is_secure(core);
-        let session = portal.sessions.open(&cookies, secure);
-        (secure, portal.is_local(core), portal.visitor(core, session))
+        let found = match &held {
+            // Whoever shows a token is who it says, whatever else they show.
+            Ok(Some(token)) => bearer::visitor(&portal, core, token),
+            Ok(None) => Ok(portal.visitor(core, portal.sessions.open(&cookies, secure))),
+            Err(oops) => Err(oops.clone()),
+        };
+        (secure, portal.is_local(core), found)
     });
+    let (visitor, unproven) = found.map_or_else(|oops| (Visitor::default(), Some(oops)), |visitor| (visitor, None));
+    if let Ok(Some(token)) = held {
+        request.extensions_mut().insert(token);
+    }
     request.extensions_mut().insert(visitor.clone());
     request.extensions_mut().insert(Secure(secure));
     request.extensions_mut().insert(AskedHost(host.clone()));
@@ -60,18 +69,21 @@ pub(crate) async fn guard(
     } else if !request.method().is_safe() && !is_same_origin(request.headers(), &host) {
         Some(Oops::Foreign("It comes from another site."))
     } else {
-        None
+        unproven
     };
     let mut response = match refused {
         Some(oops) => oops.into_response(),
         None => next.run(request).await,
     };
     if let Some(oops) = response.extensions().get::<Oops>().cloned() {
-        let told = if is_api { problem(&oops) } else { told(&portal, &visitor, &oops) };
+        let told = if is_api { api::problem(&oops) } else { told(&portal, &visitor, &oops) };
         let (parts, body) = told.into_parts();
         let kept = std::mem::replace(&mut response, (oops.status(), body).into_response());
         response.headers_mut().extend(kept.headers().clone());
         response.headers_mut().extend(parts.headers);
+    }
+    if is_api {
+        response = api::told(response);
     }
     let headers = response.headers_mut();
     if let Some(session) = &visitor.session
@@ -95,14 +107,17 @@ pub(crate) async fn guard(
 }
 
 /// Stands around one route: what a visitor may not see is not there, whatever the page behind it does.
-pub(crate) async fn check(State((portal, reach)): State<(Portal, Reach)>, request: Request, next: Next) -> Response {
+pub(crate) async fn check(State((portal, route)): State<(Portal, Route)>, request: Request, next: Next) -> Response {
     let visitor = request.extensions().get::<Visitor>().cloned().unwrap_or_default();
     let person = visitor.person.as_ref();
     let is_read = *request.method() == Method::GET || *request.method() == Method::HEAD;
     let to = if is_read { request.uri().path_and_query().map(ToString::to_string) } else { None };
-    let sign_in = || Oops::SignIn { to: to.clone().unwrap_or_else(|| "/".to_owned()) };
+    let sign_in = || match to.clone() {
+        _ if route.is_api() => Oops::Nobody("This is for whoever shows a token or has signed in."),
+        to => Oops::SignIn { to: to.unwrap_or_else(|| "/".to_owned()) },
+    };
     let (mut parts, body) = request.into_parts();
-    let answer = match reach {
+    let answer = match route.reach {
         Reach::Everyone => Ok(()),
         Reach::SignedIn if person.is_some() => Ok(()),
         Reach::SignedIn if is_read => Err(sign_in()),
@@ -127,7 +142,7 @@ pub(crate) async fn check(State((portal, reach)): State<(Portal, Reach)>, reques
                                              access, or its owner."
                                 .to_owned(),
                         ))
-                    } else if person.is_none() && is_read {
+                    } else if person.is_none() && (is_read || route.is_api()) {
                         // Whether it is there is not told: signing in leads to the same answer.
                         Err(sign_in())
                     } else {
@@ -137,6 +152,7 @@ pub(crate) async fn check(State((portal, reach)): State<(Portal, Reach)>, reques
             })
         }
     };
+    let answer = answer.and_then(|()| if route.is_api() { bearer::allows(&parts, &visitor, &route) } else { Ok(()) });
     match answer {
         Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(oops) => oops.into_response(),
@@ -159,23 +175,14 @@ fn told(portal: &Portal, visitor: &Visitor, oops: &Oops) -> Response {
     page(&frame, Place::Elsewhere, oops.title(), &body)
 }
 
-/// An error for programs (RFC 9457).
-fn problem(oops: &Oops) -> Response {
-    let status = oops.status();
-    let body =
-        json!({ "type": "about:blank", "title": oops.title(), "status": status.as_u16(), "detail": oops.text() });
-    let kind = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, kind, Json(body).into_response().into_body()).into_response()
-}
-
 /// For addresses that lead nowhere.
 pub(crate) async fn nowhere() -> Oops {
     Oops::NotFound
 }
 
 /// For methods that an address does not have.
-pub(crate) async fn no_such_method() -> Response {
-    StatusCode::METHOD_NOT_ALLOWED.into_response()
+pub(crate) async fn no_such_method() -> Oops {
+    Oops::NoSuchMethod
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<&'a str> {

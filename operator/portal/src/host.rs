@@ -1,8 +1,11 @@
 //! What the portal needs besides the core: files, keys, and somebody who writes to Git. A front end implements it.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
-use futures::future::BoxFuture;
+use futures::FutureExt;
+use futures::future::{BoxFuture, ready};
 use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
 use portico_core::batch::Object;
@@ -38,7 +41,37 @@ pub trait Host: Send + Sync + 'static {
 
     /// Whether what is read now has a commit in it that something landed as.
     fn has_read<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<bool, HostError>>;
+
+    /// Remembers a text for good, by a kind and a name of it, in place of what was remembered there; `None` forgets it. When it answers, it is so
+    /// after a restart too. Both have letters, digits and `-` only, and a name at most 64. The portal keeps little there, and nothing
+    /// that opens anything: digests of tokens, and whose they are. It is for the portal alone all the same.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be kept here, or not now.
+    fn remember<'a>(
+        &'a self,
+        kind: &'static str,
+        name: &'a str,
+        what: Option<String>,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        let _ = (kind, name, what);
+        ready(Err(HostError("nothing can be kept here".to_owned()))).boxed()
+    }
+
+    /// All that is remembered of a kind, by name. It is asked with every call of a program, so it answers from memory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be had now.
+    fn recall(&self, kind: &'static str) -> BoxFuture<'_, Result<Arc<Remembered>, HostError>> {
+        let _ = kind;
+        ready(Ok(Arc::default())).boxed()
+    }
 }
+
+/// What is remembered of a kind, by name.
+pub type Remembered = BTreeMap<String, String>;
 
 /// A key, for the one page that shows it.
 #[derive(Clone)]

@@ -3,11 +3,14 @@
 //! It reads the core through a [`Reading`] and whatever else it needs through a [`Host`], which a front end implements. It
 //! keeps nothing of its own but who is signed in, and that is in the browser, sealed.
 
+mod act;
+mod api;
 mod assets;
 mod clock;
 mod color;
 mod documents;
 mod error;
+mod follow;
 mod form;
 mod gather;
 mod guard;
@@ -25,12 +28,14 @@ mod search;
 mod session;
 mod shared;
 mod sign_in;
+mod tokens;
 mod ui;
 mod wish;
 mod words;
 
-pub use host::{Edit, Host, HostError, Key, Landed, Refused, Wish};
+pub use host::{Edit, Host, HostError, Key, Landed, Refused, Remembered, Wish};
 pub use portal::{Portal, Settings};
 pub use routes::{Action, Reach, Route, router, routes, serve};
 pub use seal::SealingKey;
 pub use shared::{Reading, Shared};
+pub use tokens::Scope;

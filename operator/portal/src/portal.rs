@@ -7,6 +7,7 @@ use portico_core::Core;
 use portico_core::key::Name;
 use portico_crds::PortalSpec;
 
+use crate::api::Answers;
 use crate::documents::Documents;
 use crate::host::Host;
 use crate::limiter::Limiter;
@@ -37,6 +38,8 @@ pub struct Portal {
     pub(crate) search: Arc<Search>,
     pub(crate) documents: Arc<Documents>,
     pub(crate) providers: Arc<Providers>,
+    /// What was answered to writes that may be sent again.
+    pub(crate) answers: Arc<Answers>,
     local: Option<bool>,
 }
 
@@ -67,6 +70,7 @@ impl Portal {
             search: Arc::default(),
             documents: Arc::default(),
             providers: Arc::default(),
+            answers: Arc::default(),
             local,
         }
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
 use portico_core::key::Kind;
@@ -13,7 +13,8 @@ use tokio::net::TcpListener;
 pub use crate::may::Action;
 
 use crate::portal::Portal;
-use crate::{assets, guard, pages, sign_in};
+use crate::tokens::Scope;
+use crate::{api, assets, guard, pages, sign_in};
 
 /// Who may come to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,12 +30,28 @@ pub enum Reach {
 /// An address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// `GET` or `POST`.
+    /// `GET` or `POST`, and in the API `PATCH` or `DELETE`.
     pub method: &'static str,
     /// The path, with parameters in braces.
     pub path: &'static str,
     /// Who may come there.
     pub reach: Reach,
+}
+
+impl Route {
+    /// Whether it is for programs.
+    pub fn is_api(&self) -> bool {
+        self.path.starts_with(api::BASE)
+    }
+
+    /// What a program's token has to allow.
+    pub fn scope(&self) -> Scope {
+        match (self.method, self.reach) {
+            ("GET", _) => Scope::Read,
+            (_, Reach::Object(_, Action::Decide)) => Scope::Decide,
+            _ => Scope::Write,
+        }
+    }
 }
 
 /// The longest form, in bytes.
@@ -46,7 +63,7 @@ fn table() -> Vec<(Route, MethodRouter<Portal>)> {
     let read = |path, reach, handler: MethodRouter<Portal>| (Route { method: "GET", path, reach }, handler);
     let write = |path, reach, handler: MethodRouter<Portal>| (Route { method: "POST", path, reach }, handler);
     let (everyone, signed_in) = (Reach::Everyone, Reach::SignedIn);
-    vec![
+    let mut table = vec![
         read("/", everyone, get(pages::catalog::show)),
         read("/apis/{namespace}/{name}", Reach::Object(ApiProduct, See), get(pages::product::show)),
         read("/apis/{namespace}/{name}/docs/{page}", Reach::Object(ApiProduct, See), get(pages::product::docs)),
@@ -156,9 +173,15 @@ fn table() -> Vec<(Route, MethodRouter<Portal>)> {
         read("/sign-in/oidc", everyone, get(sign_in::oidc::begin)),
         read("/sign-in/oidc/back", everyone, get(sign_in::oidc::back)),
         write("/sign-out", everyone, post(sign_in::out)),
+        read("/tokens", signed_in, get(pages::tokens::show)),
+        write("/tokens", signed_in, post(pages::tokens::make)),
+        write("/tokens/{id}/revoke", signed_in, post(pages::tokens::revoke)),
+        read("/api", everyone, get(pages::api::show)),
         read("/design", everyone, get(pages::design::show)),
         read("/assets/{digest}/{file}", everyone, get(assets::serve)),
-    ]
+    ];
+    table.extend(api::table().into_iter().map(|endpoint| (endpoint.route, endpoint.handler)));
+    table
 }
 
 /// Every address, as it is served.
@@ -170,13 +193,14 @@ pub fn routes() -> Vec<Route> {
 pub fn router(portal: Portal) -> Router {
     let mut router = Router::new();
     for (route, handler) in table() {
-        let check = from_fn_with_state((portal.clone(), route.reach), guard::check);
+        let check = from_fn_with_state((portal.clone(), route), guard::check);
         router = router.route(route.path, handler.route_layer(check));
     }
     router
         .fallback(guard::nowhere)
         .method_not_allowed_fallback(guard::no_such_method)
         .layer(DefaultBodyLimit::max(FORM))
+        .layer(from_fn(api::versioned))
         .layer(from_fn_with_state(portal.clone(), guard::guard))
         .layer(map_response(nameless))
         .with_state(portal)

@@ -7,8 +7,8 @@ use portico_core::key::Name;
 
 use crate::clock;
 use crate::error::Oops;
+use crate::follow::LOOK;
 use crate::host::{Edit, Landed, Refused, Wish};
-use crate::pages::landed::LOOK;
 use crate::people::Person;
 use crate::portal::Portal;
 use crate::sign_in::no_randomness;
@@ -40,12 +40,11 @@ pub(crate) async fn submit(
         Refused::Problems(problems) => {
             Oops::Bad(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
         }
-        Refused::Conflict(why) => Oops::Bad(format!(
-            "Somebody has changed the same in the meantime: {why}. Load the page anew and try again."
+        Refused::Conflict(why) => Oops::Conflict(format!(
+            "Somebody has changed the same in the meantime: {why}. Look at how it stands now, and try again."
         )),
-        Refused::SentBefore => Oops::Bad(
-            "This form was sent before, and what it said then was done. Load the page anew to see how it stands."
-                .to_owned(),
+        Refused::SentBefore => Oops::Conflict(
+            "This was sent before, and what it said then was done. Look at how it stands now.".to_owned(),
         ),
         Refused::Unavailable(why) => {
             Oops::Unavailable(format!("It could not be written: {why}. Nothing has changed; try again."))
@@ -60,10 +59,10 @@ pub(crate) async fn carry_out(
     once: &str,
     summary: String,
     edits: Vec<Edit>,
-) -> Result<(), Oops> {
+) -> Result<Landed, Oops> {
     let landed = submit(portal, person, once, summary, edits).await?;
     settle(portal, &landed.commit).await;
-    Ok(())
+    Ok(landed)
 }
 
 /// Waits a moment until what was written is read, so that the next page shows it. It is no harm if that takes longer.

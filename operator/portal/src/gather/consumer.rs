@@ -35,17 +35,31 @@ pub(crate) struct Row {
     pub(crate) subscriptions: Vec<(String, Standing)>,
 }
 
+/// Teams whose applications a person may see.
+fn seen(person: &Person) -> impl Iterator<Item = &Membership> {
+    person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read)
+}
+
+/// The applications of a team, and those of its namespace that belong to every team there.
+fn of_team<'a>(core: &'a Core, team: &Name) -> impl Iterator<Item = &'a Name> {
+    core.applications_of(team).chain(core.applications_without_team(team.namespace()))
+}
+
+/// The applications of those teams of a person that are wanted, once each.
+pub(crate) fn applications(core: &Core, person: &Person, wanted: impl Fn(&Name) -> bool) -> BTreeSet<Name> {
+    let teams = seen(person).map(|membership| &membership.team).filter(|team| wanted(team));
+    teams.flat_map(|team| of_team(core, team)).cloned().collect()
+}
+
 /// The teams of a person whose applications they may see, with a part of these, and how many there are in all parts.
 pub(crate) fn teams(core: &Core, person: &Person, from: usize, most: usize) -> (Vec<Team>, usize) {
-    let sees: Vec<&Membership> =
-        person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read).collect();
+    let sees: Vec<&Membership> = seen(person).collect();
     let mut teams: Vec<Team> =
         sees.iter().map(|one| Team { title: one.title.clone(), all: 0, applications: Vec::new() }).collect();
     let mut listed: Vec<(usize, &str, &Name)> = Vec::new();
     let mut known: BTreeSet<&Name> = BTreeSet::new();
     for (index, Membership { team, .. }) in sees.into_iter().enumerate() {
-        let others = core.applications_without_team(team.namespace());
-        for name in core.applications_of(team).chain(others) {
+        for name in of_team(core, team) {
             // Two teams of one namespace both have what belongs to neither.
             if let Some(spec) = core.application(name).filter(|_| known.insert(name)) {
                 teams[index].all += 1;

@@ -148,6 +148,15 @@ pub(crate) fn requests(core: &Core, person: &Person, which: Which, from: usize, 
     Requests { part: part.collect(), all: found.len(), mine }
 }
 
+/// The names of requests that somebody looks after, in order; only those that they may answer, or may not, where that is said.
+pub(crate) fn waiting(core: &Core, person: &Person, may_decide: Option<bool>) -> Vec<Name> {
+    let overseen = overseen(core, person);
+    let near = overseen.iter().flat_map(|plan| core.requests_to(plan));
+    let wanted = near.filter(|name| may_decide.is_none_or(|wanted| decides(core, person, name).is_ok() == wanted));
+    let names: BTreeSet<Name> = wanted.cloned().collect();
+    names.into_iter().collect()
+}
+
 /// One request, as its owner sees it.
 pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Request> {
     let life = Life::of(core, name)?;

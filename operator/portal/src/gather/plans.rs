@@ -41,16 +41,22 @@ pub(crate) struct Scope {
     pub(crate) mode: ScopeMode,
 }
 
+/// Whether a plan is among those that a visitor is shown: they see it, and it is not over.
+pub(crate) fn is_offered(core: &Core, person: Option<&Person>, name: &Name) -> bool {
+    core.plan(name).is_some_and(|spec| {
+        core.plan_stage(name).unwrap_or(spec.lifecycle.stage) != LifecycleStage::Retired
+            && may(core, person, Action::See, &name.clone().of(Kind::Plan))
+    })
+}
+
 /// Plans of a product that a visitor sees; the cheapest way in comes first.
 pub(crate) fn of_product(core: &Core, person: Option<&Person>, product: &Name) -> Vec<Card> {
-    let sees = |plan: &&Name| may(core, person, Action::See, &(*plan).clone().of(Kind::Plan));
     let mut cards: Vec<(bool, Card)> = core
         .plans_of(product)
-        .filter(sees)
+        .filter(|plan| is_offered(core, person, plan))
         .filter_map(|plan| {
             let spec = core.plan(plan)?;
-            let card = card(core, plan, Some(product))?;
-            (card.stage != LifecycleStage::Retired).then_some((spec.price.is_some() || spec.contract.is_some(), card))
+            Some((spec.price.is_some() || spec.contract.is_some(), card(core, plan, Some(product))?))
         })
         .collect();
     cards.sort_by(|(one, a), (other, b)| (one, a.also.len(), &a.title).cmp(&(other, b.also.len(), &b.title)));

@@ -5,19 +5,18 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use portico_core::Core;
-use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
-use portico_crds::{AccessLevel, ApplicationSpec, LocalRef, Security};
+use portico_crds::AccessLevel;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::Named;
+use crate::act::application;
 use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Posted};
 use crate::gather::address;
 use crate::gather::consumer::subject;
-use crate::gather::offer::is_taken;
 use crate::host::Edit;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
@@ -63,15 +62,9 @@ impl Said {
 
     /// What is wrong with it, in a sentence.
     fn wrong(&self) -> Option<String> {
-        let title = self.title.trim().chars().count();
-        if title < 3 {
-            return Some("Give the application a name of at least 3 characters.".to_owned());
-        }
-        if title > 128 {
-            return Some("The name is longer than 128 characters.".to_owned());
-        }
-        if self.description().is_some_and(|text| text.chars().count() > 4096) {
-            return Some("The description is too long.".to_owned());
+        let description = self.description().unwrap_or_default();
+        if let Some(flaw) = application::flaw(self.title.trim(), &description) {
+            return Some(flaw.to_owned());
         }
         let redirects = self.redirects();
         if redirects.len() > ADDRESSES {
@@ -130,21 +123,11 @@ pub(crate) async fn make(
         return Ok(draw_new(&frame, &teams, &said, wrong.as_deref()));
     };
     let title = said.title.trim();
-    let name = portal.reading.look(|core| {
-        let taken = |short: &str| is_taken(core, Kind::Application, team.namespace(), short);
-        team.beside(wish::name(title, "application", taken))
-    });
-    let spec = ApplicationSpec {
-        title: title.to_owned(),
-        description: said.description(),
-        redirect_uris: said.redirects(),
-        reference_id: None,
-        authentication: Security::ApiKey,
-        external_client_id: None,
-        team: Some(LocalRef { name: team.name().to_string() }),
-    };
-    let edits = vec![wish::put(name.clone(), Spec::Application(Box::new(spec)))];
-    wish::carry_out(&portal, &person, &said.once, format!("Make application {title}"), edits).await?;
+    let description = said.description().unwrap_or_default();
+    let deed =
+        portal.reading.look(|core| application::make(core, &person, team, title, &description, said.redirects()))?;
+    let name = deed.about.name.clone();
+    deed.carry_out(&portal, &person, &said.once).await?;
     Ok(Redirect::to(&address("applications", &name)).into_response())
 }
 

@@ -9,22 +9,20 @@ use portico_core::key::{Kind, Name};
 use portico_core::look;
 use portico_crds::CredentialSpec;
 use serde::Deserialize;
-use serde_json::json;
 
 use super::Named;
 use super::reference::reference;
+use crate::act::{self, credential::Revealed};
 use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Nothing, Posted};
 use crate::gather::address;
 use crate::gather::call::{self, Place as Called, curl};
 use crate::gather::state::{self, Credential};
-use crate::host::{Edit, Key};
 use crate::may::{Action, may};
 use crate::portal::{Portal, Visitor};
 use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, command, crumbs, facts, notice, page, when};
-use crate::wish;
 use crate::words::{self, Tone};
 
 /// What a credential's page shows.
@@ -60,7 +58,7 @@ fn gather(portal: &Portal, core: &Core, visitor: &Visitor, name: &Name) -> Optio
     Some(Shown {
         credential,
         of,
-        shows_again: shows_again(core, name),
+        shows_again: act::credential::shows_again(core, name),
         may_change: may(core, visitor.person.as_ref(), Action::Change, &name.clone().of(Kind::Credential)),
         writes: portal.host.writes(),
         overlap: overlap(core, name, &spec),
@@ -78,19 +76,6 @@ fn overlap(core: &Core, name: &Name, spec: &CredentialSpec) -> Option<String> {
     let own = spec.overlap.filter(|overlap| overlap.seconds > 0);
     let overlap = own.or_else(of_plan).filter(|overlap| overlap.seconds > 0)?;
     Some(words::span(&overlap.to_string()))
-}
-
-/// Whether every plan that a credential opens lets its key be shown again.
-fn shows_again(core: &Core, name: &Name) -> bool {
-    let subscription = core.credential(name).and_then(|spec| spec.subscription);
-    let subscriptions: Vec<Name> = match (subscription, core.application_of(name)) {
-        (Some(one), _) => vec![name.beside(one.name)],
-        (None, Some(application)) => core.subscriptions_by(&application).cloned().collect(),
-        (None, None) => Vec::new(),
-    };
-    let plans = subscriptions.iter().filter_map(|one| Some(look::resolve(&core.subscription(one)?.plan, one)));
-    let rules: Vec<bool> = plans.filter_map(|plan| Some(core.plan(&plan)?.credentials.show_again)).collect();
-    !rules.is_empty() && rules.into_iter().all(|again| again)
 }
 
 fn look(portal: &Portal, visitor: &Visitor, name: &Name) -> Result<(Frame, Shown), Oops> {
@@ -246,23 +231,14 @@ pub(crate) async fn reveal(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let (frame, shown) = look(&portal, &visitor, &name)?;
-    let unavailable = |error: crate::host::HostError| Oops::Unavailable(error.to_string());
-    let Some(Key { generation, made_at, key }) = portal.host.keys(&name).await.map_err(unavailable)?.into_iter().next()
-    else {
-        return Err(Oops::Bad("There is no key yet.".to_owned()));
-    };
-    let is_first = portal.host.shown(&key.fingerprint()).await.map_err(unavailable)?;
-    if !is_first && !shown.shows_again {
-        return Err(Oops::Bad(
-            "This key was shown once already, and is not shown again. Rotate it to get another.".to_owned(),
-        ));
-    }
+    let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
+    let Revealed { generation: _, made_at, key, shows_again: _ } =
+        act::credential::reveal(&portal, person, &name).await?;
     let places = portal.reading.look(|core| call::places(core, &name));
     let mut commands = Vec::new();
     for place in &places {
         commands.push((place.title.clone(), first_call(&portal, place, key.expose()).await));
     }
-    tracing::info!(credential = %name, generation, by = visitor.person.as_ref().map(|person| person.mail.as_str()), "a key was shown");
     let body = html! {
         (crumbs(&[Crumb::new("My applications", "/applications"), Crumb::new(shown.of.0.as_str(), shown.of.1.as_str())]))
         div.narrow.stack-wide {
@@ -313,27 +289,16 @@ pub(crate) async fn change(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
-    let (_, shown) = look(&portal, &visitor, &name)?;
-    let key = || name.clone().of(Kind::Credential);
-    let set = |path, value| Edit::Set { key: key(), path, value };
-    let unset = |path| Edit::Unset { key: key(), path };
-    let next = set("spec.generation", json!(shown.credential.asked + 1));
-    let called = &shown.credential.title;
-    let (summary, edits) = match (what.as_str(), title.as_deref().map(str::trim)) {
-        ("rotate", _) if shown.credential.ends_at_once => {
-            (format!("Rotate key {called}"), vec![unset("spec.overlap"), next])
-        }
-        ("rotate", _) => (format!("Rotate key {called}"), vec![next]),
-        ("regenerate", _) => (format!("Regenerate key {called}"), vec![set("spec.overlap", json!("0s")), next]),
-        ("disable", _) => (format!("Switch key {called} off"), vec![set("spec.disabled", json!(true))]),
-        ("enable", _) => (format!("Switch key {called} on"), vec![unset("spec.disabled")]),
-        ("rename", Some(title)) if (1..=128).contains(&title.chars().count()) => {
-            (format!("Rename key {called} to {title}"), vec![set("spec.title", json!(title))])
-        }
-        ("rename", _) => return Err(Oops::Bad("A name has between 1 and 128 characters.".to_owned())),
+    let change = match (what.as_str(), title) {
+        ("rotate", _) => act::credential::Change::Rotate,
+        ("regenerate", _) => act::credential::Change::Regenerate,
+        ("disable", _) => act::credential::Change::Disable,
+        ("enable", _) => act::credential::Change::Enable,
+        ("rename", title) => act::credential::Change::Rename(title.unwrap_or_default()),
         _ => return Err(Oops::Bad("That cannot be done with a key.".to_owned())),
     };
-    wish::carry_out(&portal, &person, &once, summary, edits).await?;
+    let deed = portal.reading.look(|core| act::credential::change(core, &name, &[change]))?;
+    deed.carry_out(&portal, &person, &once).await?;
     Ok(Redirect::to(&address("credentials", &name)).into_response())
 }
 
@@ -348,8 +313,7 @@ pub(crate) async fn revoke(
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
     let (_, shown) = look(&portal, &visitor, &name)?;
     confirmed.check("revoke", &name)?;
-    let summary = format!("Revoke key {}", shown.credential.title);
-    let edits = vec![Edit::Delete(name.of(Kind::Credential))];
-    wish::carry_out(&portal, &person, &confirmed.once, summary, edits).await?;
+    let deed = portal.reading.look(|core| act::credential::revoke(core, &name))?;
+    deed.carry_out(&portal, &person, &confirmed.once).await?;
     Ok(Redirect::to(&shown.of.1).into_response())
 }

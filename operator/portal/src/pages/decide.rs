@@ -1,174 +1,18 @@
-//! Answers to requests. An answer is an Approval in the plan's namespace, written in the name of whoever gives it.
+//! Answers to requests, from the inbox.
 
 use std::collections::BTreeSet;
 
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use portico_core::Core;
-use portico_core::batch::Spec;
-use portico_core::key::{Kind, Name};
-use portico_crds::{ApprovalSpec, Decision, Grant, LocalRef, Stage, SubscriptionStage};
 use serde::Deserialize;
 
 use super::Named;
-use super::subscribe::refer;
+use crate::act::answer::{Say, answer};
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
-use crate::gather::offer::is_taken;
-use crate::gather::state;
-use crate::host::Edit;
-use crate::may::{Undecided, asked, decides_about};
-use crate::people::Person;
 use crate::portal::{Portal, Visitor};
-use crate::wish;
-
-/// What an owner says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Say {
-    /// Have what you ask for.
-    Yes,
-    /// No, for a reason. What is granted already goes on.
-    No(String),
-    /// Not like this, and what has to change.
-    NotYet(String),
-    /// Have no longer what is granted, for a reason.
-    NoLonger(String),
-}
-
-impl Say {
-    /// What a form says: its decision, and its reason.
-    pub(super) fn read(decision: &str, reason: Option<&str>) -> Result<Say, Oops> {
-        let reason = reason.unwrap_or_default().trim().to_owned();
-        let reasoned = |say: fn(String) -> Say| {
-            if !(1..=4096).contains(&reason.chars().count()) {
-                return Err(Oops::Bad("Give a reason: whoever has asked reads it.".to_owned()));
-            }
-            Ok(say(reason.clone()))
-        };
-        match decision {
-            "grant" => Ok(Say::Yes),
-            "deny" => reasoned(Say::No),
-            "changes" => reasoned(Say::NotYet),
-            "revoke" => reasoned(Say::NoLonger),
-            _ => Err(Oops::Bad("That is no answer.".to_owned())),
-        }
-    }
-}
-
-/// An answer, ready to be written.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    /// What the request is called.
-    pub(super) about: String,
-    pub(super) summary: String,
-    pub(super) edits: Vec<Edit>,
-}
-
-/// Makes an answer of what an owner says, if they may say it. `others` are names that answers to other requests have got.
-pub(super) fn answer(
-    core: &Core,
-    person: &Person,
-    name: &Name,
-    say: &Say,
-    others: &mut BTreeSet<Name>,
-) -> Result<Answer, Oops> {
-    let said = core.subscription(name).ok_or(Oops::NotFound)?;
-    let standing = state::subscription(core, name).ok_or(Oops::NotFound)?;
-    let plan = match say {
-        Say::NoLonger(_) => standing.plan.clone().filter(|_| state::holds(standing.phase)),
-        Say::Yes | Say::No(_) | Say::NotYet(_) => {
-            asked(core, name).pop().filter(|_| core.asks(name) || core.is_refused(name))
-        }
-    };
-    let plan = plan.ok_or_else(|| {
-        Oops::Bad(match say {
-            Say::NoLonger(_) => "Nothing is granted that could be taken back.".to_owned(),
-            _ => "This request was answered already, or taken back.".to_owned(),
-        })
-    })?;
-    decides_about(core, person, name, &plan).map_err(|undecided| Oops::Forbidden(why_not(undecided).to_owned()))?;
-    let by = |decision, grant: Option<Grant>, reason: Option<&String>| ApprovalSpec {
-        subscription: refer(name, plan.namespace()),
-        decision,
-        about: grant.is_none().then(|| LocalRef { name: plan.name().to_string() }),
-        grant,
-        reason: reason.cloned(),
-        by: Some(person.mail.clone()),
-    };
-    let (does, spec) = match say {
-        Say::Yes => {
-            let begins =
-                core.plan(&plan).and_then(|plan| plan.sandbox.as_ref()).is_some_and(|sandbox| sandbox.required);
-            // What is live stays so.
-            let is_live = standing.plan.as_ref() == Some(&plan) && standing.stage == SubscriptionStage::Production;
-            let grant = Grant {
-                plan: LocalRef { name: plan.name().to_string() },
-                scopes: said.scopes.iter().map(|scope| scope.name.clone()).collect(),
-                stage: if begins && !said.go_live && !is_live { Stage::Sandbox } else { Stage::Production },
-                terms: None,
-                terms_version: None,
-            };
-            ("Grant", by(Decision::Granted, Some(grant), None))
-        }
-        Say::No(reason) => ("Turn down", by(Decision::Denied, None, Some(reason))),
-        Say::NotYet(reason) => ("Ask for changes to", by(Decision::ChangesRequested, None, Some(reason))),
-        Say::NoLonger(reason) => ("Take back", by(Decision::Denied, None, Some(reason))),
-    };
-    let mut names = match say {
-        Say::NoLonger(_) => grants_of(core, name, &plan),
-        _ => Vec::new(),
-    };
-    if names.is_empty() {
-        names.push(answer_name(core, name, &plan, spec.decision, others));
-    }
-    others.extend(names.iter().cloned());
-    let application = core.application(&name.beside(&said.application.name));
-    let application = application.map_or(said.application.name, |spec| spec.title.clone());
-    let title = core.plan(&plan).map_or_else(|| plan.to_string(), |plan| plan.title.clone());
-    let about = format!("{application} on plan {title}");
-    let edits = names.into_iter().map(|name| wish::put(name, Spec::Approval(Box::new(spec.clone()))));
-    Ok(Answer { summary: format!("{does} {about}"), about, edits: edits.collect() })
-}
-
-/// Why somebody may not answer, in a sentence.
-pub(super) fn why_not(undecided: Undecided) -> &'static str {
-    match undecided {
-        Undecided::Own => "It is your own or your team's, and nobody decides about their own request.",
-        Undecided::NotAnApprover => "Its plan names others who decide.",
-    }
-}
-
-/// The answers that grant a subscription a plan: only they can take that back.
-fn grants_of(core: &Core, name: &Name, plan: &Name) -> Vec<Name> {
-    let grants = |answer: &&Name| {
-        answer.namespace() == plan.namespace()
-            && core
-                .approval(answer)
-                .and_then(|said| said.grant.as_ref())
-                .is_some_and(|one| one.plan.name == plan.name())
-    };
-    core.approvals_of(name).filter(grants).cloned().collect()
-}
-
-/// The newest answer that is there already, or a name for a new one. What grants something goes on granting it until somebody
-/// takes that away: only another grant of the same plan takes its place.
-fn answer_name(core: &Core, name: &Name, plan: &Name, decision: Decision, others: &BTreeSet<Name>) -> Name {
-    let there = core.approvals_of(name).filter(|answer| answer.namespace() == plan.namespace());
-    let newest = there.max_by_key(|answer| (core.created(&(*answer).clone().of(Kind::Approval)), *answer));
-    let gives_way = |answer: &&Name| {
-        let grant = core.approval(answer).filter(|said| said.decision == Decision::Granted);
-        let grant = grant.and_then(|said| said.grant.as_ref());
-        grant.is_none_or(|grant| decision == Decision::Granted && grant.plan.name == plan.name())
-    };
-    newest.filter(gives_way).cloned().unwrap_or_else(|| {
-        let taken = |short: &str| {
-            is_taken(core, Kind::Approval, plan.namespace(), short) || others.contains(&plan.beside(short))
-        };
-        plan.beside(wish::name(&format!("{}-{}", name.namespace(), name.name()), "approval", taken))
-    })
-}
 
 /// An answer, as a form has it.
 #[derive(Debug, Deserialize)]
@@ -213,7 +57,7 @@ async fn send(
     let name = super::name(&named);
     let say = Say::read(said.decision.as_deref().unwrap_or_default(), said.reason.as_deref())?;
     let answer = portal.reading.look(|core| answer(core, &person, &name, &say, &mut BTreeSet::new()))?;
-    wish::carry_out(&portal, &person, &said.once, answer.summary, answer.edits).await?;
+    answer.deed.carry_out(&portal, &person, &said.once).await?;
     let to = if said.from.as_deref() == Some("subscription") {
         address("subscriptions", &name)
     } else {

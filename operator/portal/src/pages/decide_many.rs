@@ -9,7 +9,7 @@ use futures::future::join_all;
 use maud::{Markup, html};
 use portico_core::key::{Kind, Name};
 
-use super::decide::{Answer, Say, answer};
+use crate::act::answer::{Answer, Say, answer};
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
@@ -69,7 +69,7 @@ pub(crate) async fn answers(
     let sent = answers.into_iter().enumerate().map(|(index, (name, answer))| {
         let (portal, person, once) = (&portal, &person, format!("{once}-{index}"));
         async move {
-            let Answer { about, summary, edits } = match answer {
+            let Answer { called: about, deed } = match answer {
                 Ok(answer) => answer,
                 Err(Oops::NotFound) => {
                     let came = Err("There is no such request.".to_owned());
@@ -77,7 +77,7 @@ pub(crate) async fn answers(
                 }
                 Err(oops) => return Outcome { about: name.to_string(), name, came: Err(oops.text()) },
             };
-            let landed = wish::submit(portal, person, &once, summary, edits).await;
+            let landed = deed.submit(portal, person, &once).await;
             Outcome { name, about, came: landed.map(|landed| landed.commit).map_err(|oops| oops.text()) }
         }
     });

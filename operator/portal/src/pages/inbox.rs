@@ -6,8 +6,8 @@ use axum::response::Response;
 use maud::{Markup, html};
 use serde::Deserialize;
 
-use super::decide::why_not;
 use super::plan_change::differences;
+use crate::act::answer::why_not;
 use crate::clock;
 use crate::error::Oops;
 use crate::gather::address;

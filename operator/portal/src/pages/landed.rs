@@ -1,43 +1,29 @@
 //! What became of a wish: written down, read, enforced. It is shown live, and without scripts by loading the page again.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Redirect, Response};
-use futures::stream::{self, Stream};
+use futures::future::ready;
+use futures::{Stream, StreamExt};
 use maud::html;
 use portico_core::key::{Kind, Name};
-use portico_crds::Phase;
 use serde::Deserialize;
 
 use crate::assets;
 use crate::error::Oops;
-use crate::gather::state;
-use crate::may::{Action, may};
+use crate::follow::{self, Reached};
 use crate::portal::{Portal, Visitor};
 use crate::ui::{Frame, Place, page};
 
-/// How often it is looked at in any case: a commit may be read that changes nothing here.
-pub(crate) const LOOK: Duration = Duration::from_millis(250);
-
-/// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Reached {
-    Written,
-    Read,
-    Done,
-}
-
-impl Reached {
-    fn word(self) -> &'static str {
-        match self {
-            Reached::Written => "written",
-            Reached::Read => "read",
-            Reached::Done => "done",
-        }
+/// A step as scripts know it.
+fn word(reached: Reached) -> &'static str {
+    match reached {
+        Reached::Written => "written",
+        Reached::Read | Reached::Unseen => "read",
+        Reached::Done => "done",
     }
 }
 
@@ -54,23 +40,13 @@ pub(super) fn address(commit: &str, subscription: &Name) -> String {
     format!("/landed/{commit}?{}", serde_urlencoded::to_string(about).unwrap_or_default())
 }
 
+/// How far it is, for a page about something that the visitor may see.
 async fn reached(portal: &Portal, visitor: &Visitor, commit: &str, subscription: &Name) -> Result<Reached, Oops> {
-    let is_read = portal.host.has_read(commit).await.map_err(|error| Oops::Unavailable(error.to_string()))?;
-    if !is_read {
-        return Ok(Reached::Written);
+    let about = subscription.clone().of(Kind::Subscription);
+    match follow::reached(portal, visitor.person.as_ref(), commit, &about).await? {
+        Reached::Unseen => Err(Oops::NotFound),
+        reached => Ok(reached),
     }
-    portal.reading.look(|core| {
-        let key = subscription.clone().of(Kind::Subscription);
-        if !may(core, visitor.person.as_ref(), Action::See, &key) {
-            return Err(Oops::NotFound);
-        }
-        let standing = state::subscription(core, subscription).ok_or(Oops::NotFound)?;
-        let has_access = matches!(standing.phase, Phase::Active | Phase::PendingCancellation);
-        let credentials = core.credentials_of(subscription).filter_map(|name| state::credential(core, name));
-        // Whoever waits for somebody need not wait here.
-        let is_done = !has_access || (standing.works && credentials.into_iter().all(|one| !one.is_being_made()));
-        Ok(if is_done { Reached::Done } else { Reached::Read })
-    })
 }
 
 /// Shows how far it is, and goes on to the subscription once it is there.
@@ -124,26 +100,8 @@ pub(crate) async fn events(
     Query(about): Query<About>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let subscription = Name::new(about.namespace, about.name);
-    let changes = portal.reading.changes();
-    let start = (portal, visitor, changes, None::<Reached>);
-    let told = stream::unfold(start, move |(portal, visitor, mut changes, before)| {
-        let (commit, subscription) = (commit.clone(), subscription.clone());
-        async move {
-            if before == Some(Reached::Done) {
-                return None;
-            }
-            loop {
-                let now = reached(&portal, &visitor, &commit, &subscription).await.ok()?;
-                if Some(now) != before {
-                    let event = Event::default().event("step").data(now.word());
-                    return Some((Ok(event), (portal, visitor, changes, Some(now))));
-                }
-                tokio::select! {
-                    changed = changes.changed() => changed.ok()?,
-                    () = tokio::time::sleep(LOOK) => {}
-                }
-            }
-        }
-    });
+    let steps = follow::steps(portal, visitor.person, commit, subscription.of(Kind::Subscription));
+    let seen = steps.take_while(|reached| ready(*reached != Reached::Unseen));
+    let told = seen.map(|reached| Ok(Event::default().event("step").data(word(reached))));
     Sse::new(told).keep_alive(KeepAlive::default())
 }

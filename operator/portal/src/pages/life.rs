@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Named;
-use super::subscribe::refer;
+use crate::act::refer;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;

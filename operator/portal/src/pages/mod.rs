@@ -1,6 +1,7 @@
 //! Pages. Each asks the core once, and then makes what it shows.
 
 mod answer;
+pub(crate) mod api;
 pub(crate) mod application_edit;
 pub(crate) mod applications;
 pub(crate) mod catalog;
@@ -18,6 +19,7 @@ pub(crate) mod scopes;
 pub(crate) mod subscribe;
 pub(crate) mod subscribers;
 pub(crate) mod subscription;
+pub(crate) mod tokens;
 
 use portico_core::key::Name;
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Named;
-use super::subscribe::refer;
+use crate::act::refer;
 use crate::clock;
 use crate::error::Oops;
 use crate::form::Posted;

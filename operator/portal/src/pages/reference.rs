@@ -75,9 +75,7 @@ pub(crate) async fn show(
                     }
                 }
                 @if let Ok(reference) = &*read {
-                    ul { @for (index, group) in reference.groups.iter().enumerate() {
-                        li { a href=(format!("#group-{index}")) { (title(&group.name)) } }
-                    } }
+                    (groups(reference))
                 }
             }
             div.stack-wide {
@@ -126,7 +124,17 @@ fn title(group: &str) -> &str {
     if group.is_empty() { "Operations" } else { group }
 }
 
-fn operations(reference: &Reference) -> Markup {
+/// Links to the groups of operations.
+pub(super) fn groups(reference: &Reference) -> Markup {
+    html! {
+        ul { @for (index, group) in reference.groups.iter().enumerate() {
+            li { a href=(format!("#group-{index}")) { (title(&group.name)) } }
+        } }
+    }
+}
+
+/// Operations in their groups.
+pub(super) fn operations(reference: &Reference) -> Markup {
     html! {
         @if let Some(description) = &reference.description { div.prose { (markdown::render(description)) } }
         @if reference.groups.is_empty() { p.muted { "The document describes no operation." } }

@@ -1,185 +1,56 @@
 //! From a plan to access, a step at a time. The steps keep what was said in the form itself, so they need no script and no
 //! memory; steps that do not apply are left out.
 
-use std::collections::BTreeMap;
-
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use portico_core::batch::Spec;
-use portico_core::key::{Kind, Name};
-use portico_crds::{
-    ApplicationSpec, CredentialSpec, LocalRef, NamespacedRef, RequestedScope, ScopeMode, Security, SubscriptionSpec,
-};
+use portico_crds::ScopeMode;
 
 use super::Named;
+use crate::act::subscribe::{Draft, Step, is_open, steps};
 use crate::clock;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
-use crate::gather::offer::{Offer, is_taken, offer};
+use crate::gather::offer::{Offer, offer};
 use crate::markdown;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
 use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Icon, Place, crumbs, empty, facts, icon, notice, page};
-use crate::wish;
 use crate::words::{self, Tone};
 
-/// A step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
-    Application,
-    Scopes,
-    Terms,
-    Review,
-}
-
-impl Step {
-    fn word(self) -> &'static str {
-        match self {
-            Step::Application => "application",
-            Step::Scopes => "scopes",
-            Step::Terms => "terms",
-            Step::Review => "review",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Step::Application => "Application",
-            Step::Scopes => "Scopes",
-            Step::Terms => "Terms",
-            Step::Review => "Review",
-        }
+/// What a step is called.
+fn called(step: Step) -> &'static str {
+    match step {
+        Step::Application => "Application",
+        Step::Scopes => "Scopes",
+        Step::Terms => "Terms",
+        Step::Review => "Review",
     }
 }
 
-/// What was said so far.
-#[derive(Clone, Debug, Default)]
-struct Draft {
-    /// An application, or `new`.
-    application: String,
-    team: String,
-    title: String,
-    description: String,
-    /// Scopes that are asked for.
-    scopes: Vec<String>,
-    reasons: BTreeMap<String, String>,
-    /// The version of the terms that was accepted.
-    terms: String,
-    environment: String,
-    once: String,
-}
-
-impl Draft {
-    fn read(pairs: &[(String, String)]) -> Draft {
-        let mut draft = Draft::default();
-        for (name, value) in pairs {
-            let value = value.trim().to_owned();
-            match name.as_str() {
-                "application" => draft.application = value,
-                "team" => draft.team = value,
-                "title" => draft.title = value,
-                "description" => draft.description = value,
-                "scope" if !draft.scopes.contains(&value) => draft.scopes.push(value),
-                "terms" => draft.terms = value,
-                "environment" => draft.environment = value,
-                "once" => draft.once = value,
-                other => {
-                    if let Some(scope) = other.strip_prefix("reason:").filter(|_| !value.is_empty()) {
-                        draft.reasons.insert(scope.to_owned(), value);
-                    }
-                }
-            }
+/// What the form of another step carries along.
+fn carried(draft: &Draft, step: Step) -> Markup {
+    let hidden =
+        |name: &str, value: &str| html! { @if !value.is_empty() { input type="hidden" name=(name) value=(value); } };
+    html! {
+        (hidden("once", &draft.once))
+        input type="hidden" name="step" value=(step.word());
+        @if step != Step::Application {
+            (hidden("application", &draft.application))
+            (hidden("team", &draft.team))
+            (hidden("title", &draft.title))
+            (hidden("description", &draft.description))
         }
-        draft
-    }
-
-    /// What the form of another step carries along.
-    fn carried(&self, step: Step) -> Markup {
-        let hidden = |name: &str, value: &str| html! { @if !value.is_empty() { input type="hidden" name=(name) value=(value); } };
-        html! {
-            (hidden("once", &self.once))
-            input type="hidden" name="step" value=(step.word());
-            @if step != Step::Application {
-                (hidden("application", &self.application))
-                (hidden("team", &self.team))
-                (hidden("title", &self.title))
-                (hidden("description", &self.description))
-            }
-            @if step != Step::Scopes {
-                @for scope in &self.scopes { (hidden("scope", scope)) }
-                @for (scope, reason) in &self.reasons { (hidden(&format!("reason:{scope}"), reason)) }
-            }
-            @if step != Step::Terms { (hidden("terms", &self.terms)) }
-            @if step != Step::Review { (hidden("environment", &self.environment)) }
+        @if step != Step::Scopes {
+            @for scope in &draft.scopes { (hidden("scope", scope)) }
+            @for (scope, reason) in &draft.reasons { (hidden(&format!("reason:{scope}"), reason)) }
         }
+        @if step != Step::Terms { (hidden("terms", &draft.terms)) }
+        @if step != Step::Review { (hidden("environment", &draft.environment)) }
     }
-
-    /// The application that was chosen, if it is one that is there.
-    fn existing<'a>(&self, offer: &'a Offer) -> Option<&'a (Name, String)> {
-        offer.applications.iter().find(|(name, _)| name.to_string() == self.application)
-    }
-
-    /// The team that a new application is for.
-    fn team<'a>(&self, offer: &'a Offer) -> Option<&'a (Name, String)> {
-        match offer.teams.as_slice() {
-            [only] => Some(only),
-            teams => teams.iter().find(|(name, _)| name.to_string() == self.team),
-        }
-    }
-
-    /// Where its key is for.
-    fn environment<'a>(&self, offer: &'a Offer) -> Option<&'a (Name, String)> {
-        let chosen = offer.environments.iter().find(|(name, _)| name.to_string() == self.environment);
-        chosen.or_else(|| offer.environments.first())
-    }
-
-    /// What is missing at a step, in a sentence.
-    fn missing(&self, offer: &Offer, step: Step) -> Option<String> {
-        match step {
-            Step::Application if self.existing(offer).is_some() => None,
-            Step::Application if self.application != "new" => {
-                Some("Choose an application, or make a new one.".to_owned())
-            }
-            Step::Application if self.team(offer).is_none() => Some("Choose the team that it is for.".to_owned()),
-            Step::Application if self.title.chars().count() < 3 => {
-                Some("Give the application a name of at least 3 characters.".to_owned())
-            }
-            Step::Application if self.title.chars().count() > 128 => {
-                Some("The name is longer than 128 characters.".to_owned())
-            }
-            Step::Application if self.description.chars().count() > 4096 => {
-                Some("The description is too long.".to_owned())
-            }
-            Step::Scopes => offer
-                .scopes
-                .iter()
-                .filter(|scope| scope.mode == ScopeMode::Restricted && self.scopes.contains(&scope.name))
-                .find(|scope| !self.reasons.contains_key(&scope.name))
-                .map(|scope| format!("Say what you need “{}” for: somebody decides by that.", scope.title)),
-            Step::Terms => {
-                let terms = offer.card.terms.as_ref()?;
-                (terms.version != self.terms).then(|| "The terms have to be accepted.".to_owned())
-            }
-            Step::Application | Step::Review => None,
-        }
-    }
-}
-
-/// The steps that apply.
-fn steps(offer: &Offer) -> Vec<Step> {
-    let mut steps = vec![Step::Application];
-    if !offer.scopes.is_empty() {
-        steps.push(Step::Scopes);
-    }
-    if offer.card.terms.is_some() {
-        steps.push(Step::Terms);
-    }
-    steps.push(Step::Review);
-    steps
 }
 
 fn look(portal: &Portal, visitor: &Visitor, named: &(String, String)) -> Result<(Frame, Person, Offer), Oops> {
@@ -214,9 +85,7 @@ pub(crate) async fn go_on(
     Posted(pairs): Posted<Vec<(String, String)>>,
 ) -> Result<Response, Oops> {
     let (frame, person, offer) = look(&portal, &visitor, &named)?;
-    if let Some(closed) = &offer.closed {
-        return Err(Oops::Forbidden(closed.clone()));
-    }
+    is_open(&offer)?;
     let mut draft = Draft::read(&pairs);
     draft.scopes.retain(|scope| offer.scopes.iter().any(|known| known.name == *scope));
     let said = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
@@ -234,85 +103,10 @@ pub(crate) async fn go_on(
         return Ok(show(&frame, &offer, &draft, *next, None));
     }
     let name = super::name(&named);
-    let (subscription, summary, edits) = portal.reading.look(|core| {
-        let (product, product_title) =
-            offer.product.clone().ok_or_else(|| Oops::Bad("This plan covers no API that is there.".to_owned()))?;
-        let mut edits = Vec::new();
-        let (application, title) = if let Some((application, title)) = draft.existing(&offer) {
-            (application.clone(), title.clone())
-        } else {
-            let (team, _) = draft.team(&offer).ok_or(Oops::NotFound)?;
-            let taken = |name: &str| is_taken(core, Kind::Application, team.namespace(), name);
-            let application = team.beside(wish::name(&draft.title, "application", taken));
-            let spec = ApplicationSpec {
-                title: draft.title.clone(),
-                description: Some(draft.description.clone()).filter(|text| !text.is_empty()),
-                redirect_uris: Vec::new(),
-                reference_id: None,
-                authentication: Security::ApiKey,
-                external_client_id: None,
-                team: Some(LocalRef { name: team.name().to_string() }),
-            };
-            edits.push(wish::put(application.clone(), Spec::Application(Box::new(spec))));
-            (application, draft.title.clone())
-        };
-        let namespace = application.namespace();
-        let taken = |name: &str| {
-            is_taken(core, Kind::Subscription, namespace, name) || is_taken(core, Kind::Credential, namespace, name)
-        };
-        let short = wish::name(&format!("{}-{}", application.name(), product.name()), "subscription", taken);
-        let subscription = application.beside(short);
-        let scopes = draft
-            .scopes
-            .iter()
-            .map(|scope| RequestedScope { name: scope.clone(), reason: draft.reasons.get(scope).cloned() });
-        let spec = SubscriptionSpec {
-            application: LocalRef { name: application.name().to_string() },
-            plan: refer(&name, namespace),
-            change: None,
-            scopes: scopes.collect(),
-            accepted_terms: offer.card.terms.as_ref().map(|terms| terms.version.clone()),
-            suspend: false,
-            cancel_at: None,
-            go_live: false,
-        };
-        edits.push(wish::put(subscription.clone(), Spec::Subscription(Box::new(spec))));
-        if let Some((environment, _)) = draft.environment(&offer) {
-            let spec = credential(&subscription, environment, None);
-            edits.push(wish::put(subscription.clone(), Spec::Credential(Box::new(spec))));
-        }
-        let summary = format!("{title}: subscribe to {product_title}, plan {}", offer.card.title);
-        Ok::<_, Oops>((subscription, summary, edits))
-    })?;
-    let landed = wish::submit(&portal, &person, &draft.once, summary, edits).await?;
+    let deed = portal.reading.look(|core| draft.finish(core, &offer, &name))?;
+    let subscription = deed.about.name.clone();
+    let landed = deed.submit(&portal, &person, &draft.once).await?;
     Ok(Redirect::to(&super::landed::address(&landed.commit, &subscription)).into_response())
-}
-
-/// A credential for a subscription.
-pub(super) fn credential(subscription: &Name, environment: &Name, title: Option<String>) -> CredentialSpec {
-    CredentialSpec {
-        subscription: Some(LocalRef { name: subscription.name().to_string() }),
-        application: None,
-        environment: refer(environment, subscription.namespace()),
-        title,
-        generation: 1,
-        import: None,
-        overlap: None,
-        rotate_every: None,
-        expires_at: None,
-        disabled: false,
-        deliver_to: None,
-        jwks_uri: None,
-        external_client_id: None,
-    }
-}
-
-/// A name as an object of a namespace writes it down.
-pub(super) fn refer(name: &Name, from: &str) -> NamespacedRef {
-    NamespacedRef {
-        name: name.name().to_string(),
-        namespace: (name.namespace() != from).then(|| name.namespace().to_string()),
-    }
 }
 
 fn show(frame: &Frame, offer: &Offer, draft: &Draft, step: Step, missing: Option<&str>) -> Response {
@@ -341,13 +135,13 @@ fn show(frame: &Frame, offer: &Offer, draft: &Draft, step: Step, missing: Option
             } @else {
                 ol.steps aria-label="Steps" {
                     @for (index, one) in steps.iter().enumerate() {
-                        li class=[(index < at).then_some("done")] aria-current=[(index == at).then_some("step")] { (one.title()) }
+                        li class=[(index < at).then_some("done")] aria-current=[(index == at).then_some("step")] { (called(*one)) }
                     }
                 }
                 @if let Some(missing) = missing { div role="alert" { (notice(Tone::Bad, &html! { p #missing { (missing) } })) } }
                 form.stack-wide method="post" action=(action) {
                     (frame.csrf())
-                    (draft.carried(step))
+                    (carried(draft, step))
                     @match step {
                         Step::Application => (application_step(offer, draft)),
                         Step::Scopes => (scopes_step(offer, draft)),

@@ -3,30 +3,25 @@
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use jiff::Timestamp;
 use maud::{Markup, html};
-use portico_core::Core;
-use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
-use portico_crds::{Phase, ScopeMode, Stage, SubscriptionStage};
+use portico_crds::{Phase, ScopeMode};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::Named;
+use super::answer;
 use super::applications::credential_lines;
-use super::{answer, life};
+use super::life;
+use crate::act;
+use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Posted};
 use crate::gather::address;
 use crate::gather::consumer::{Event, Subscription, subscription};
-use crate::gather::life::{Life, Step};
-use crate::gather::offer::is_taken;
-use crate::host::Edit;
 use crate::may::{Action, may};
 use crate::portal::{Portal, Visitor};
 use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, facts, notice, page, when};
-use crate::wish;
 use crate::words::{self, Tone};
 
 /// Shows a subscription, to its team and to its plan's owner.
@@ -41,14 +36,14 @@ pub(crate) async fn show(
     let (frame, shown, open, offered, answerable) = portal.reading.look(|core| {
         let subscription = subscription(core, person, &name).ok_or(Oops::NotFound)?;
         let may_change = writes && may(core, person, Action::Change, &name.clone().of(Kind::Subscription));
-        let open = environments(core, &subscription);
+        let open = act::credential::environments(core, &subscription);
         let offered = if may_change { life::offered(core, person, &name) } else { None };
         let answerable = if writes { answer::answerable(core, person, &name) } else { None };
         Ok((Frame::of(&portal, core, &visitor), subscription, open, offered, answerable))
     })?;
     let is_over = matches!(shown.standing.phase, Phase::Cancelled | Phase::Expired | Phase::Rejected);
     let can_make_keys = offered.is_some() && !is_over;
-    let once = crate::clock::word().ok_or_else(no_randomness)?;
+    let once = clock::word().ok_or_else(no_randomness)?;
     let mut unseen = Vec::new();
     for credential in shown.credentials.iter().flatten().filter(|one| one.state.tone == Tone::Good) {
         let may_have = portal.reading.look(|core| {
@@ -117,24 +112,11 @@ pub(crate) async fn new_key(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
-    let title = title.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
-    if title.as_ref().is_some_and(|title| title.chars().count() > 128) {
-        return Err(Oops::Bad("A name has at most 128 characters.".to_owned()));
-    }
-    let (credential, spec, about) = portal.reading.look(|core| {
-        let shown = subscription(core, Some(&person), &name).ok_or(Oops::NotFound)?;
-        let open = environments(core, &shown);
-        let chosen = environment.as_deref().and_then(|wanted| open.iter().find(|(one, _)| one.to_string() == wanted));
-        let (environment, _) = chosen
-            .or(open.first())
-            .ok_or_else(|| Oops::Bad("No environment serves what it subscribes to yet.".to_owned()))?;
-        let called = title.clone().map_or_else(|| name.name().to_string(), |title| format!("{}-{title}", name.name()));
-        let taken = |short: &str| is_taken(core, Kind::Credential, name.namespace(), short);
-        let credential = name.beside(wish::name(&called, "key", taken));
-        Ok::<_, Oops>((credential, super::subscribe::credential(&name, environment, title), shown.application_title))
-    })?;
-    let edits = vec![wish::put(credential.clone(), Spec::Credential(Box::new(spec)))];
-    wish::carry_out(&portal, &person, &once, format!("{about}: make a key"), edits).await?;
+    let deed = portal
+        .reading
+        .look(|core| act::credential::make(core, &person, &name, environment.as_deref(), title.as_deref()))?;
+    let credential = deed.about.name.clone();
+    deed.carry_out(&portal, &person, &once).await?;
     Ok(Redirect::to(&address("credentials", &credential)).into_response())
 }
 
@@ -147,30 +129,11 @@ pub(crate) async fn cancel(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
-    let shown = portal.reading.look(|core| {
-        Life::of(core, &name).ok_or(Oops::NotFound)?.allows(Step::Cancel).map_err(Oops::Bad)?;
-        subscription(core, Some(&person), &name).ok_or(Oops::NotFound)
-    })?;
     confirmed.check("cancel", &name)?;
-    let summary = format!("{}: cancel {}", shown.application_title, shown.subject.product);
-    let now =
-        Timestamp::from_second(crate::clock::now()).map_err(|_| Oops::Unavailable("The clock is wrong.".to_owned()))?;
-    let key = name.clone().of(Kind::Subscription);
-    let edits = vec![Edit::Set { key, path: "spec.cancelAt", value: json!(now.to_string()) }];
-    wish::carry_out(&portal, &person, &confirmed.once, summary, edits).await?;
+    let now = clock::moment()?;
+    let deed = portal.reading.look(|core| act::subscription::cancel(core, &person, &name, now))?;
+    deed.carry_out(&portal, &person, &confirmed.once).await?;
     Ok(Redirect::to(&address("subscriptions", &name)).into_response())
-}
-
-/// Environments that a key of a subscription can be for.
-fn environments(core: &Core, shown: &Subscription) -> Vec<(Name, String)> {
-    let wanted = if shown.standing.stage == SubscriptionStage::Production { Stage::Production } else { Stage::Sandbox };
-    let mut found: Vec<(Name, String)> = Vec::new();
-    for place in shown.addresses.iter().filter(|place| place.stage == wanted || core.environments().count() == 1) {
-        if !found.iter().any(|(known, _)| *known == place.name) {
-            found.push((place.name.clone(), place.environment.clone()));
-        }
-    }
-    found
 }
 
 fn new_key_form(frame: &Frame, shown: &Subscription, open: &[(Name, String)], once: &str) -> Markup {

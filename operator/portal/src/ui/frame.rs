@@ -121,7 +121,7 @@ pub(crate) fn page(frame: &Frame, place: Place, title: &str, body: &Markup) -> R
                 main #content tabindex="-1" { div.wrap { (body) } }
                 footer.bottom { div.wrap {
                     div { @if let Some(footer) = &frame.footer { (markdown::render(footer)) } }
-                    div { a href="/design" { "Design system" } }
+                    div.row { a href="/api" { "API" } a href="/design" { "Design system" } }
                 } }
             }
         }
@@ -151,6 +151,7 @@ fn who(frame: &Frame) -> Markup {
                             "Team " (person.teams.iter().map(|team| team.title.as_str()).collect::<Vec<_>>().join(", "))
                         }
                     }
+                    a.small href="/tokens" { "Tokens for programs" }
                     form method="post" action="/sign-out" {
                         (frame.csrf())
                         button.button.small.wide type="submit" { "Sign out" }

@@ -1,5 +1,6 @@
 //! The portal as a service, asked as browsers do, without one.
 
+mod api;
 mod applications;
 mod life;
 mod matrix;

@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
 use portico_core::batch::{Author, Batch, Change, Fact, Object, Signature, Spec};
 use portico_core::key::{Kind, Name, ObjectKey};
-use portico_portal::{Edit, Host, HostError, Key, Landed, Portal, Refused, SealingKey, Settings, Shared, Wish, router};
+use portico_portal::{
+    Edit, Host, HostError, Key, Landed, Portal, Refused, Remembered, SealingKey, Settings, Shared, Wish, router,
+};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -24,6 +26,7 @@ pub struct Fake {
     pub wishes: Mutex<Vec<Wish>>,
     /// Wishes that are not carried out: those whose summary has this in it.
     pub unwelcome: Mutex<Option<&'static str>>,
+    pub remembered: Mutex<Remembered>,
 }
 
 impl Host for Fake {
@@ -77,6 +80,24 @@ impl Host for Fake {
 
     fn has_read<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
         ready(Ok(true)).boxed()
+    }
+
+    fn remember<'a>(
+        &'a self,
+        _: &'static str,
+        name: &'a str,
+        what: Option<String>,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        let mut remembered = self.remembered.lock().unwrap();
+        match what {
+            Some(text) => remembered.insert(name.to_owned(), text),
+            None => remembered.remove(name),
+        };
+        ready(Ok(())).boxed()
+    }
+
+    fn recall(&self, _: &'static str) -> BoxFuture<'_, Result<Arc<Remembered>, HostError>> {
+        ready(Ok(Arc::new(self.remembered.lock().unwrap().clone()))).boxed()
     }
 }
 
@@ -364,6 +385,14 @@ impl Visitor<'_> {
         let request =
             self.request(Method::POST, path).header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
         self.world.ask(request.body(Body::from(form.to_owned())).unwrap()).await
+    }
+
+    /// Asks the API something, as a page does.
+    pub async fn call(&self, method: &str, path: &str, body: &str) -> Answer {
+        let token = self.token().await;
+        let request = self.request(method.parse().expect("a method"), path).header("x-csrf-token", token);
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.world.ask(request.body(Body::from(body.to_owned())).unwrap()).await
     }
 
     /// The token of this session, as every page with a form has it.

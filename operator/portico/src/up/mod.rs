@@ -5,6 +5,7 @@ mod control;
 mod engine;
 mod gateway;
 mod keys;
+mod memory;
 mod portal;
 mod preview;
 mod say;

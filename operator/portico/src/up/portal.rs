@@ -17,13 +17,14 @@ use portico_git::watch::Trigger;
 use portico_git::write::{self, Edit, IdempotencyKey, Options, Person, Proposal, Request, RequestId, Target, Writer};
 use portico_git::{CommitId, Repository};
 use portico_portal::{
-    self as portal, Host, HostError, Key, Landed, Portal, Reading, Refused, SealingKey, Settings, Wish,
+    self as portal, Host, HostError, Key, Landed, Portal, Reading, Refused, Remembered, SealingKey, Settings, Wish,
 };
 use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 
 use super::control::ask;
 use super::engine::{Event, chain};
+use super::memory::Memory;
 use super::preview::preview;
 use super::shown::ShownKeys;
 
@@ -52,11 +53,13 @@ pub async fn serve(address: SocketAddr, reading: Reading, site: Site<'_>) -> any
     })?;
     let address = listener.local_addr().context("cannot tell the address")?;
     let shown = ShownKeys::open(&state.join("portal.shown")).context("cannot tell which keys were shown")?;
+    let remembered = Memory::open(&state.join("portal.remembered")).context("cannot tell what the portal remembers")?;
     let host = Embedded {
         events,
         repository: Arc::new(Mutex::new(repository)),
         reading: reading.clone(),
         shown: Arc::new(Mutex::new(shown)),
+        remembered: Arc::new(remembered),
         secrets: state.join("secrets"),
         target,
         folder,
@@ -112,6 +115,7 @@ struct Embedded {
     repository: Arc<Mutex<Repository>>,
     reading: Reading,
     shown: Arc<Mutex<ShownKeys>>,
+    remembered: Arc<Memory>,
     secrets: PathBuf,
     target: Target,
     folder: String,
@@ -289,5 +293,23 @@ impl Host for Embedded {
             }
         }
         .boxed()
+    }
+
+    fn remember<'a>(
+        &'a self,
+        kind: &'static str,
+        name: &'a str,
+        what: Option<String>,
+    ) -> BoxFuture<'a, Result<(), HostError>> {
+        let (remembered, name) = (self.remembered.clone(), name.to_owned());
+        aside(move || {
+            let done = remembered.remember(kind, &name, what);
+            done.map_err(|error| HostError(format!("it cannot be written down: {error}")))
+        })
+        .boxed()
+    }
+
+    fn recall(&self, kind: &'static str) -> BoxFuture<'_, Result<Arc<Remembered>, HostError>> {
+        ready(Ok(self.remembered.recall(kind))).boxed()
     }
 }
