@@ -7,7 +7,7 @@ use portico_core::Core;
 use portico_core::batch::Author;
 use portico_core::key::{Kind, Name};
 use portico_core::look;
-use portico_crds::{ApprovalMode, ApproverKind, PlanSpec, ScopeMode, SubscriptionStage};
+use portico_crds::{ApprovalMode, ApproverKind, PlanSpec, ScopeMode, Stage, SubscriptionStage};
 
 use super::compare::{self, Comparison, compare};
 use super::consumer::{Subject, subject};
@@ -179,9 +179,6 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
             (title.unwrap_or_else(|| asked.name.clone()), asked.reason.clone())
         })
         .collect();
-    let stays_in_sandbox = plan.sandbox.as_ref().is_some_and(|sandbox| sandbox.required)
-        && !life.spec.go_live
-        && standing.stage != SubscriptionStage::Production;
     let wish = if standing.plan.is_none() {
         Wish::Access
     } else if life.wanted.is_some() {
@@ -194,7 +191,10 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
         Wish::Scopes
     };
     let before = standing.plan.as_ref().and_then(|plan| compare::given(core, plan, standing.stage, has));
-    let stage = if stays_in_sandbox { SubscriptionStage::Sandbox } else { SubscriptionStage::Production };
+    let stage = match state::would_reach(core, name, &standing, &wanted) {
+        Stage::Sandbox => SubscriptionStage::Sandbox,
+        Stage::Production => SubscriptionStage::Production,
+    };
     let after = compare::given(core, &wanted, stage, asks)?;
     Some(Request {
         name: name.clone(),

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use portico_core::Core;
 use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
-use portico_crds::{ApprovalSpec, Decision, Grant, LocalRef, Stage, SubscriptionStage};
+use portico_crds::{ApprovalSpec, Decision, Grant, LocalRef};
 use serde::Deserialize;
 
 use super::Named;
@@ -99,14 +99,10 @@ pub(super) fn answer(
     };
     let (does, spec) = match say {
         Say::Yes => {
-            let begins =
-                core.plan(&plan).and_then(|plan| plan.sandbox.as_ref()).is_some_and(|sandbox| sandbox.required);
-            // What is live stays so.
-            let is_live = standing.plan.as_ref() == Some(&plan) && standing.stage == SubscriptionStage::Production;
             let grant = Grant {
                 plan: LocalRef { name: plan.name().to_string() },
                 scopes: said.scopes.iter().map(|scope| scope.name.clone()).collect(),
-                stage: if begins && !said.go_live && !is_live { Stage::Sandbox } else { Stage::Production },
+                stage: state::would_reach(core, name, &standing, &plan),
                 terms: None,
                 terms_version: None,
             };

@@ -248,3 +248,19 @@ async fn terms_that_have_changed_are_accepted_as_they_are_now() {
     assert!(world.has_access("shop", "web-open"));
     refuses(&world, "what=accept-terms&version=two", "no terms to accept").await;
 }
+
+#[tokio::test]
+async fn terms_of_a_plan_that_it_has_gone_to_are_accepted_where_that_is_written() {
+    let mut world = World::new();
+    let with =
+        |version: &str| put(Kind::Plan, "api", "direct", plan("Direct", &json!({ "terms": { "version": version } })));
+    world.change(vec![with("one")]);
+    ask(&world, "sara@acme.example", &format!("{OPEN}/plan"), "plan=api%2Fdirect&terms=one").await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-open").unwrap().0, "api/direct");
+    world.change(vec![with("two")]);
+    let shown = page(&world, "sara@acme.example", OPEN).await;
+    assert!(shown.body.contains("Accept the terms, version two"), "{}", shown.body);
+    takes(&mut world, "what=accept-terms&version=two", &["spec.change.acceptedTerms: \"two\""]).await;
+    assert_eq!(world.granted("shop", "web-open").unwrap().0, "api/direct");
+}

@@ -124,6 +124,31 @@ async fn what_was_turned_down_can_be_granted_after_all_and_taken_back() {
 }
 
 #[tokio::test]
+async fn whoever_decides_about_one_plan_has_no_say_about_another() {
+    let mut world = World::new();
+    let olgas = json!({ "mode": "Manual", "approvers": [{ "kind": "User", "name": OLGA }] });
+    let other = json!({ "title": "Other", "products": [{ "name": "public" }], "approval": olgas });
+    let (open, wish) = (json!({ "name": "open", "namespace": "api" }), json!({ "name": "other", "namespace": "api" }));
+    let asks = json!({ "application": { "name": "web" }, "plan": open, "change": { "plan": wish } });
+    world.change(vec![put(Kind::Plan, "api", "other", other), put(Kind::Subscription, "shop", "web-open", asks)]);
+    let to = "/subscriptions/shop/web-open";
+    let revoke = "decision=revoke&reason=No";
+    for (mail, path, form) in [
+        ("otto@acme.example", "grant", ""),
+        ("otto@acme.example", "refuse", "decision=deny&reason=No"),
+        (OLGA, "refuse", revoke),
+    ] {
+        let answer = ask(&world, mail, &format!("{to}/{path}"), form).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{mail} {form}: {}", answer.body);
+        assert!(answer.body.contains("names others who decide"), "{}", answer.body);
+    }
+    assert!(world.host.wishes.lock().unwrap().is_empty());
+    ask(&world, OLGA, &format!("{to}/grant"), "").await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-open").unwrap().0, "api/other");
+}
+
+#[tokio::test]
 async fn requests_come_in_parts_and_are_counted_to_an_end() {
     let mut world = World::new();
     let count = |body: &str| {
