@@ -198,6 +198,22 @@ await olga.keyboard.press("Enter");
 await olga.getByText("1 subscription found").waitFor();
 await look(olga, "subscribers-found");
 
+// All of it works without scripts.
+const plain = await visitor({ javaScriptEnabled: false });
+await signIn(plain, "sara@acme.example");
+await plain.goto(build.page);
+await plain.getByRole("button", { name: "Pause" }).click();
+await plain.getByRole("button", { name: "Resume" }).click();
+await plain.getByRole("button", { name: "Pause" }).waitFor();
+await plain.locator("summary", { hasText: "Set an end" }).click();
+await plain.getByLabel("The last day").fill("2099-12-31");
+await plain.getByRole("button", { name: "End it then" }).click();
+await plain.getByRole("button", { name: "Let it go on" }).click();
+await plain.getByRole("link", { name: "Change plan" }).click();
+await plain.getByRole("link", { name: "Choose Walk" }).click();
+await plain.getByRole("button", { name: "Change the plan" }).click();
+await plain.getByText("It has plan Walk.").waitFor();
+
 // It goes, with all that it has.
 await sara.goto(shop);
 await sara.getByRole("link", { name: "Edit" }).click();
