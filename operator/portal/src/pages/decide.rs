@@ -16,6 +16,7 @@ use super::subscribe::refer;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
+use crate::gather::inbox;
 use crate::gather::offer::is_taken;
 use crate::gather::state;
 use crate::host::Edit;
@@ -66,12 +67,13 @@ pub(super) struct Answer {
     pub(super) edits: Vec<Edit>,
 }
 
-/// Makes an answer of what an owner says, if they may say it. `others` are names that answers to other requests have got.
+/// Makes an answer of what an owner says, if they may say it. `saw` is what they were shown that is asked for, `others` are names that answers to other requests have got.
 pub(super) fn answer(
     core: &Core,
     person: &Person,
     name: &Name,
     say: &Say,
+    saw: Option<&str>,
     others: &mut BTreeSet<Name>,
 ) -> Result<Answer, Oops> {
     let said = core.subscription(name).ok_or(Oops::NotFound)?;
@@ -89,6 +91,12 @@ pub(super) fn answer(
         })
     })?;
     decides_about(core, person, name, &plan).map_err(|undecided| Oops::Forbidden(why_not(undecided).to_owned()))?;
+    // What was asked for since then, nobody has looked at.
+    if *say == Say::Yes && saw.is_some_and(|saw| saw != inbox::seen(core, name, &standing, &plan)) {
+        return Err(Oops::Bad(
+            "It asks for something else than when you looked. Load the page anew, and look again.".to_owned(),
+        ));
+    }
     let by = |decision, grant: Option<Grant>, reason: Option<&String>| ApprovalSpec {
         subscription: refer(name, plan.namespace()),
         decision,
@@ -172,6 +180,8 @@ pub(crate) struct Said {
     once: String,
     decision: Option<String>,
     reason: Option<String>,
+    /// What was shown that is asked for.
+    seen: Option<String>,
     /// The page that it was sent from.
     from: Option<String>,
 }
@@ -208,7 +218,8 @@ async fn send(
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
     let name = super::name(&named);
     let say = Say::read(said.decision.as_deref().unwrap_or_default(), said.reason.as_deref())?;
-    let answer = portal.reading.look(|core| answer(core, &person, &name, &say, &mut BTreeSet::new()))?;
+    let answer =
+        portal.reading.look(|core| answer(core, &person, &name, &say, said.seen.as_deref(), &mut BTreeSet::new()))?;
     wish::carry_out(&portal, &person, &said.once, answer.summary, answer.edits).await?;
     let to = if said.from.as_deref() == Some("subscription") {
         address("subscriptions", &name)

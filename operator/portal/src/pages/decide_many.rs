@@ -61,7 +61,8 @@ pub(crate) async fn answers(
         let answers = picked.into_iter().map(|name| {
             // Whether there is such a request is the business of those who look after it.
             let sees = may(core, Some(&person), Action::Oversee, &name.clone().of(Kind::Subscription));
-            let answer = if sees { answer(core, &person, &name, &say, &mut others) } else { Err(Oops::NotFound) };
+            let saw = said(&format!("seen:{name}"));
+            let answer = if sees { answer(core, &person, &name, &say, saw, &mut others) } else { Err(Oops::NotFound) };
             (name, answer)
         });
         answers.collect()
