@@ -9,7 +9,6 @@ use portico_core::Core;
 use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
 use portico_crds::{ApprovalSpec, Decision, Grant, LocalRef};
-use serde::Deserialize;
 
 use super::Named;
 use super::subscribe::refer;
@@ -36,13 +35,15 @@ pub(super) enum Say {
     NotYet(String),
     /// Have no longer what is granted, for a reason.
     NoLonger(String),
+    /// Have these scopes no longer, for a reason.
+    Fewer(Vec<String>, String),
 }
 
 impl Say {
-    /// What a form says: its decision, and its reason.
-    pub(super) fn read(decision: &str, reason: Option<&str>) -> Result<Say, Oops> {
+    /// What a form says: its decision, its reason, and the scopes that it is about.
+    pub(super) fn read(decision: &str, reason: Option<&str>, scopes: &[String]) -> Result<Say, Oops> {
         let reason = reason.unwrap_or_default().trim().to_owned();
-        let reasoned = |say: fn(String) -> Say| {
+        let reasoned = |say: &dyn Fn(String) -> Say| {
             if !(1..=4096).contains(&reason.chars().count()) {
                 return Err(Oops::Bad("Give a reason: whoever has asked reads it.".to_owned()));
             }
@@ -50,9 +51,11 @@ impl Say {
         };
         match decision {
             "grant" => Ok(Say::Yes),
-            "deny" => reasoned(Say::No),
-            "changes" => reasoned(Say::NotYet),
-            "revoke" => reasoned(Say::NoLonger),
+            "deny" => reasoned(&Say::No),
+            "changes" => reasoned(&Say::NotYet),
+            "revoke" => reasoned(&Say::NoLonger),
+            "fewer" if scopes.is_empty() => Err(Oops::Bad("Choose at least one scope.".to_owned())),
+            "fewer" => reasoned(&|reason| Say::Fewer(scopes.to_vec(), reason)),
             _ => Err(Oops::Bad("That is no answer.".to_owned())),
         }
     }
@@ -79,14 +82,14 @@ pub(super) fn answer(
     let said = core.subscription(name).ok_or(Oops::NotFound)?;
     let standing = state::subscription(core, name).ok_or(Oops::NotFound)?;
     let plan = match say {
-        Say::NoLonger(_) => standing.plan.clone().filter(|_| state::holds(standing.phase)),
+        Say::NoLonger(_) | Say::Fewer(..) => standing.plan.clone().filter(|_| state::holds(standing.phase)),
         Say::Yes | Say::No(_) | Say::NotYet(_) => {
             asked(core, name).pop().filter(|_| core.asks(name) || core.is_refused(name))
         }
     };
     let plan = plan.ok_or_else(|| {
         Oops::Bad(match say {
-            Say::NoLonger(_) => "Nothing is granted that could be taken back.".to_owned(),
+            Say::NoLonger(_) | Say::Fewer(..) => "Nothing is granted that could be taken back.".to_owned(),
             _ => "This request was answered already, or taken back.".to_owned(),
         })
     })?;
@@ -119,20 +122,23 @@ pub(super) fn answer(
         Say::No(reason) => ("Turn down", by(Decision::Denied, None, Some(reason))),
         Say::NotYet(reason) => ("Ask for changes to", by(Decision::ChangesRequested, None, Some(reason))),
         Say::NoLonger(reason) => ("Take back", by(Decision::Denied, None, Some(reason))),
+        // It goes on asking for them, and this is the answer to that.
+        Say::Fewer(_, reason) => ("Take scopes back from", by(Decision::Denied, None, Some(reason))),
     };
-    let mut names = match say {
-        Say::NoLonger(_) => grants_of(core, name, &plan),
-        _ => Vec::new(),
+    let mut written: Vec<(Name, ApprovalSpec)> = match say {
+        Say::NoLonger(_) => grants_of(core, name, &plan).into_iter().map(|name| (name, spec.clone())).collect(),
+        Say::Fewer(scopes, _) => with_fewer(core, name, &plan, scopes, person)?,
+        Say::Yes | Say::No(_) | Say::NotYet(_) => Vec::new(),
     };
-    if names.is_empty() {
-        names.push(answer_name(core, name, &plan, spec.decision, others));
+    if written.is_empty() || matches!(say, Say::Fewer(..)) {
+        written.push((answer_name(core, name, &plan, spec.decision, others), spec));
     }
-    others.extend(names.iter().cloned());
+    others.extend(written.iter().map(|(name, _)| name.clone()));
     let application = core.application(&name.beside(&said.application.name));
     let application = application.map_or(said.application.name, |spec| spec.title.clone());
     let title = core.plan(&plan).map_or_else(|| plan.to_string(), |plan| plan.title.clone());
     let about = format!("{application} on plan {title}");
-    let edits = names.into_iter().map(|name| wish::put(name, Spec::Approval(Box::new(spec.clone()))));
+    let edits = written.into_iter().map(|(name, spec)| wish::put(name, Spec::Approval(Box::new(spec))));
     Ok(Answer { summary: format!("{does} {about}"), about, edits: edits.collect() })
 }
 
@@ -142,6 +148,37 @@ pub(super) fn why_not(undecided: Undecided) -> &'static str {
         Undecided::Own => "It is your own or your team's, and nobody decides about their own request.",
         Undecided::NotAnApprover => "Its plan names others who decide.",
     }
+}
+
+/// The answers that grant these scopes, without them.
+fn with_fewer(
+    core: &Core,
+    name: &Name,
+    plan: &Name,
+    scopes: &[String],
+    person: &Person,
+) -> Result<Vec<(Name, ApprovalSpec)>, Oops> {
+    let mut written = Vec::new();
+    for answer in grants_of(core, name, plan) {
+        let Some(mut said) = core.approval(&answer).cloned() else { continue };
+        let Some(grant) = said.grant.as_mut().filter(|grant| grant.scopes.iter().any(|one| scopes.contains(one)))
+        else {
+            continue;
+        };
+        grant.scopes.retain(|scope| !scopes.contains(scope));
+        said.by = Some(person.mail.clone());
+        written.push((answer, said));
+    }
+    if written.is_empty() {
+        return Err(Oops::Bad("None of these scopes is granted by an answer.".to_owned()));
+    }
+    Ok(written)
+}
+
+/// Scopes that somebody has granted a subscription on a plan, and that can be taken back.
+pub(super) fn scopes_granted(core: &Core, name: &Name, plan: &Name) -> Vec<String> {
+    let given = grants_of(core, name, plan).into_iter().filter_map(|answer| core.approval(&answer)?.grant.clone());
+    given.flat_map(|grant| grant.scopes).collect()
 }
 
 /// The answers that grant a subscription a plan: only they can take that back.
@@ -174,26 +211,14 @@ fn answer_name(core: &Core, name: &Name, plan: &Name, decision: Decision, others
     })
 }
 
-/// An answer, as a form has it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Said {
-    once: String,
-    decision: Option<String>,
-    reason: Option<String>,
-    /// What was shown that is asked for.
-    seen: Option<String>,
-    /// The page that it was sent from.
-    from: Option<String>,
-}
-
 /// Grants what is asked for.
 pub(crate) async fn grant(
     state: State<Portal>,
     visitor: Extension<Visitor>,
     named: Path<(String, String)>,
-    Posted(said): Posted<Said>,
+    Posted(pairs): Posted<Vec<(String, String)>>,
 ) -> Result<Response, Oops> {
-    send(state, visitor, named, Said { decision: Some("grant".to_owned()), ..said }).await
+    send(state, visitor, named, "grant", &pairs).await
 }
 
 /// Turns it down, asks for changes, or takes back what was granted.
@@ -201,30 +226,37 @@ pub(crate) async fn refuse(
     state: State<Portal>,
     visitor: Extension<Visitor>,
     named: Path<(String, String)>,
-    Posted(said): Posted<Said>,
+    Posted(pairs): Posted<Vec<(String, String)>>,
 ) -> Result<Response, Oops> {
-    if said.decision.as_deref() == Some("grant") {
-        return Err(Oops::Bad("That is no answer.".to_owned()));
+    match value(&pairs, "decision") {
+        Some(decision) if decision != "grant" => send(state, visitor, named, decision, &pairs).await,
+        _ => Err(Oops::Bad("That is no answer.".to_owned())),
     }
-    send(state, visitor, named, said).await
+}
+
+fn value<'a>(pairs: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
 
 async fn send(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
-    said: Said,
+    decision: &str,
+    pairs: &[(String, String)],
 ) -> Result<Response, Oops> {
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
     let name = super::name(&named);
-    let say = Say::read(said.decision.as_deref().unwrap_or_default(), said.reason.as_deref())?;
-    let answer =
-        portal.reading.look(|core| answer(core, &person, &name, &say, said.seen.as_deref(), &mut BTreeSet::new()))?;
-    wish::carry_out(&portal, &person, &said.once, answer.summary, answer.edits).await?;
-    let to = if said.from.as_deref() == Some("subscription") {
-        address("subscriptions", &name)
-    } else {
-        "/requests".to_owned()
-    };
+    let missing = || Oops::Bad("Something is missing in the form. Go back and try again.".to_owned());
+    let once = value(pairs, "once").ok_or_else(missing)?;
+    let scopes = pairs.iter().filter(|(name, _)| name == "scope");
+    let scopes: Vec<String> = scopes.map(|(_, scope)| scope.clone()).collect();
+    let say = Say::read(decision, value(pairs, "reason"), &scopes)?;
+    // What was shown that is asked for.
+    let saw = value(pairs, "seen");
+    let answer = portal.reading.look(|core| answer(core, &person, &name, &say, saw, &mut BTreeSet::new()))?;
+    wish::carry_out(&portal, &person, once, answer.summary, answer.edits).await?;
+    let is_from_there = value(pairs, "from") == Some("subscription");
+    let to = if is_from_there { address("subscriptions", &name) } else { "/requests".to_owned() };
     Ok(Redirect::to(&to).into_response())
 }
