@@ -105,6 +105,18 @@ await look(olga, "requests-scopes");
 await olga.getByRole("button", { name: "Approve Map shop" }).click();
 await olga.waitForURL(/\/requests$/);
 check((await until(all, "200")) === "200", "a scope that was granted does not work");
+await olga.goto(walk.page);
+await olga.locator("summary", { hasText: "Choose scopes" }).click();
+await olga.getByRole("checkbox", { name: "Export maps" }).check();
+await look(olga, "subscription-scopes-back");
+await olga.getByLabel("Why they go").fill("Print less.");
+await olga.getByRole("button", { name: "Take them back" }).click();
+await olga.getByRole("heading", { name: "You can answer again" }).waitFor();
+check((await until(all, "403")) === "403", "a scope works that was taken back");
+check((await until(walk.call, "200")) === "200", "more is taken back than the scope");
+await olga.getByRole("button", { name: "Approve Map shop" }).click();
+await olga.getByRole("heading", { name: "Take scopes back" }).waitFor();
+check((await until(all, "200")) === "200", "a scope that was granted again does not work");
 await sara.goto(`${walk.page}/scopes`);
 await sara.getByRole("checkbox", { name: "Export maps" }).uncheck();
 await sara.getByRole("button", { name: "Save" }).click();
@@ -197,6 +209,22 @@ await olga.getByRole("searchbox").fill("map lab");
 await olga.keyboard.press("Enter");
 await olga.getByText("1 subscription found").waitFor();
 await look(olga, "subscribers-found");
+
+// All of it works without scripts.
+const plain = await visitor({ javaScriptEnabled: false });
+await signIn(plain, "sara@acme.example");
+await plain.goto(build.page);
+await plain.getByRole("button", { name: "Pause" }).click();
+await plain.getByRole("button", { name: "Resume" }).click();
+await plain.getByRole("button", { name: "Pause" }).waitFor();
+await plain.locator("summary", { hasText: "Set an end" }).click();
+await plain.getByLabel("The last day").fill("2099-12-31");
+await plain.getByRole("button", { name: "End it then" }).click();
+await plain.getByRole("button", { name: "Let it go on" }).click();
+await plain.getByRole("link", { name: "Change plan" }).click();
+await plain.getByRole("link", { name: "Choose Walk" }).click();
+await plain.getByRole("button", { name: "Change the plan" }).click();
+await plain.getByText("It has plan Walk.").waitFor();
 
 // It goes, with all that it has.
 await sara.goto(shop);

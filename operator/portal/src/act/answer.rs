@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use portico_core::Core;
 use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
-use portico_crds::{ApprovalSpec, Decision, Grant, LocalRef, Stage, SubscriptionStage};
+use portico_crds::{ApprovalSpec, Decision, Grant, LocalRef};
 
 use super::{Deed, refer};
 use crate::error::Oops;
+use crate::gather::inbox;
 use crate::gather::offer::is_taken;
 use crate::gather::state;
 use crate::may::{Undecided, asked, decides_about};
@@ -26,13 +27,15 @@ pub(crate) enum Say {
     NotYet(String),
     /// Have no longer what is granted, for a reason.
     NoLonger(String),
+    /// Have these scopes no longer, for a reason.
+    Fewer(Vec<String>, String),
 }
 
 impl Say {
-    /// What a form says: its decision, and its reason.
-    pub(crate) fn read(decision: &str, reason: Option<&str>) -> Result<Say, Oops> {
+    /// What a form says: its decision, its reason, and the scopes that it is about.
+    pub(crate) fn read(decision: &str, reason: Option<&str>, scopes: &[String]) -> Result<Say, Oops> {
         let reason = reason.unwrap_or_default().trim().to_owned();
-        let reasoned = |say: fn(String) -> Say| {
+        let reasoned = |say: &dyn Fn(String) -> Say| {
             if !(1..=4096).contains(&reason.chars().count()) {
                 return Err(Oops::Bad("Give a reason: whoever has asked reads it.".to_owned()));
             }
@@ -40,9 +43,11 @@ impl Say {
         };
         match decision {
             "grant" => Ok(Say::Yes),
-            "deny" => reasoned(Say::No),
-            "changes" => reasoned(Say::NotYet),
-            "revoke" => reasoned(Say::NoLonger),
+            "deny" => reasoned(&Say::No),
+            "changes" => reasoned(&Say::NotYet),
+            "revoke" => reasoned(&Say::NoLonger),
+            "fewer" if scopes.is_empty() => Err(Oops::Bad("Choose at least one scope.".to_owned())),
+            "fewer" => reasoned(&|reason| Say::Fewer(scopes.to_vec(), reason)),
             _ => Err(Oops::Bad("That is no answer.".to_owned())),
         }
     }
@@ -56,29 +61,37 @@ pub(crate) struct Answer {
     pub(crate) deed: Deed,
 }
 
-/// Makes an answer of what an owner says, if they may say it. `others` are names that answers to other requests have got.
+/// Makes an answer of what an owner says, if they may say it. `saw` is what they were shown that is asked for, `others` are
+/// names that answers to other requests have got.
 pub(crate) fn answer(
     core: &Core,
     person: &Person,
     name: &Name,
     say: &Say,
+    saw: Option<&str>,
     others: &mut BTreeSet<Name>,
 ) -> Result<Answer, Oops> {
     let said = core.subscription(name).ok_or(Oops::NotFound)?;
     let standing = state::subscription(core, name).ok_or(Oops::NotFound)?;
     let plan = match say {
-        Say::NoLonger(_) => standing.plan.clone().filter(|_| state::holds(standing.phase)),
+        Say::NoLonger(_) | Say::Fewer(..) => standing.plan.clone().filter(|_| state::holds(standing.phase)),
         Say::Yes | Say::No(_) | Say::NotYet(_) => {
             asked(core, name).pop().filter(|_| core.asks(name) || core.is_refused(name))
         }
     };
     let plan = plan.ok_or_else(|| {
         Oops::Bad(match say {
-            Say::NoLonger(_) => "Nothing is granted that could be taken back.".to_owned(),
+            Say::NoLonger(_) | Say::Fewer(..) => "Nothing is granted that could be taken back.".to_owned(),
             _ => "This request was answered already, or taken back.".to_owned(),
         })
     })?;
     decides_about(core, person, name, &plan).map_err(|undecided| Oops::Forbidden(why_not(undecided).to_owned()))?;
+    // What was asked for since then, nobody has looked at.
+    if *say == Say::Yes && saw.is_some_and(|saw| saw != inbox::seen(core, name, &standing, &plan)) {
+        return Err(Oops::Bad(
+            "It asks for something else than when you looked. Load the page anew, and look again.".to_owned(),
+        ));
+    }
     let by = |decision, grant: Option<Grant>, reason: Option<&String>| ApprovalSpec {
         subscription: refer(name, plan.namespace()),
         decision,
@@ -89,14 +102,10 @@ pub(crate) fn answer(
     };
     let (does, spec) = match say {
         Say::Yes => {
-            let begins =
-                core.plan(&plan).and_then(|plan| plan.sandbox.as_ref()).is_some_and(|sandbox| sandbox.required);
-            // What is live stays so.
-            let is_live = standing.plan.as_ref() == Some(&plan) && standing.stage == SubscriptionStage::Production;
             let grant = Grant {
                 plan: LocalRef { name: plan.name().to_string() },
                 scopes: said.scopes.iter().map(|scope| scope.name.clone()).collect(),
-                stage: if begins && !said.go_live && !is_live { Stage::Sandbox } else { Stage::Production },
+                stage: state::would_reach(core, name, &standing, &plan),
                 terms: None,
                 terms_version: None,
             };
@@ -105,20 +114,23 @@ pub(crate) fn answer(
         Say::No(reason) => ("Turn down", by(Decision::Denied, None, Some(reason))),
         Say::NotYet(reason) => ("Ask for changes to", by(Decision::ChangesRequested, None, Some(reason))),
         Say::NoLonger(reason) => ("Take back", by(Decision::Denied, None, Some(reason))),
+        // It goes on asking for them, and this is the answer to that.
+        Say::Fewer(_, reason) => ("Take scopes back from", by(Decision::Denied, None, Some(reason))),
     };
-    let mut names = match say {
-        Say::NoLonger(_) => grants_of(core, name, &plan),
-        _ => Vec::new(),
+    let mut written: Vec<(Name, ApprovalSpec)> = match say {
+        Say::NoLonger(_) => grants_of(core, name, &plan).into_iter().map(|name| (name, spec.clone())).collect(),
+        Say::Fewer(scopes, _) => with_fewer(core, name, &plan, scopes, person)?,
+        Say::Yes | Say::No(_) | Say::NotYet(_) => Vec::new(),
     };
-    if names.is_empty() {
-        names.push(answer_name(core, name, &plan, spec.decision, others));
+    if written.is_empty() || matches!(say, Say::Fewer(..)) {
+        written.push((answer_name(core, name, &plan, spec.decision, others), spec));
     }
-    others.extend(names.iter().cloned());
+    others.extend(written.iter().map(|(name, _)| name.clone()));
     let application = core.application(&name.beside(&said.application.name));
     let application = application.map_or(said.application.name, |spec| spec.title.clone());
     let title = core.plan(&plan).map_or_else(|| plan.to_string(), |plan| plan.title.clone());
     let called = format!("{application} on plan {title}");
-    let edits = names.into_iter().map(|name| wish::put(name, Spec::Approval(Box::new(spec.clone()))));
+    let edits = written.into_iter().map(|(name, spec)| wish::put(name, Spec::Approval(Box::new(spec))));
     let about = name.clone().of(Kind::Subscription);
     Ok(Answer { deed: Deed { summary: format!("{does} {called}"), edits: edits.collect(), about }, called })
 }
@@ -129,6 +141,37 @@ pub(crate) fn why_not(undecided: Undecided) -> &'static str {
         Undecided::Own => "It is your own or your team's, and nobody decides about their own request.",
         Undecided::NotAnApprover => "Its plan names others who decide.",
     }
+}
+
+/// The answers that grant these scopes, without them.
+fn with_fewer(
+    core: &Core,
+    name: &Name,
+    plan: &Name,
+    scopes: &[String],
+    person: &Person,
+) -> Result<Vec<(Name, ApprovalSpec)>, Oops> {
+    let mut written = Vec::new();
+    for answer in grants_of(core, name, plan) {
+        let Some(mut said) = core.approval(&answer).cloned() else { continue };
+        let Some(grant) = said.grant.as_mut().filter(|grant| grant.scopes.iter().any(|one| scopes.contains(one)))
+        else {
+            continue;
+        };
+        grant.scopes.retain(|scope| !scopes.contains(scope));
+        said.by = Some(person.mail.clone());
+        written.push((answer, said));
+    }
+    if written.is_empty() {
+        return Err(Oops::Bad("None of these scopes is granted by an answer.".to_owned()));
+    }
+    Ok(written)
+}
+
+/// Scopes that somebody has granted a subscription on a plan, and that can be taken back.
+pub(crate) fn scopes_granted(core: &Core, name: &Name, plan: &Name) -> Vec<String> {
+    let given = grants_of(core, name, plan).into_iter().filter_map(|answer| core.approval(&answer)?.grant.clone());
+    given.flat_map(|grant| grant.scopes).collect()
 }
 
 /// The answers that grant a subscription a plan: only they can take that back.

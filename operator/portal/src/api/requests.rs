@@ -107,10 +107,10 @@ pub(super) async fn refuse(
         No::Denied => "deny",
         No::ChangesRequested => "changes",
     };
-    say(&portal, person, &sent.once, &name, &Say::read(decision, Some(&reason))?).await
+    say(&portal, person, &sent.once, &name, &Say::read(decision, Some(&reason), &[])?).await
 }
 
 /// Gives an answer.
 async fn say(portal: &Portal, person: &Person, once: &Once, name: &Name, say: &Say) -> Result<Response, Oops> {
-    carry(portal, person, once, |core| Ok(answer(core, person, name, say, &mut BTreeSet::new())?.deed)).await
+    carry(portal, person, once, |core| Ok(answer(core, person, name, say, None, &mut BTreeSet::new())?.deed)).await
 }

@@ -7,7 +7,9 @@ use portico_core::Core;
 use portico_core::batch::Author;
 use portico_core::key::{Kind, Name};
 use portico_core::look;
-use portico_crds::{ApprovalMode, ApproverKind, PlanSpec, ScopeMode, SubscriptionStage};
+use portico_crds::{ApprovalMode, ApproverKind, PlanSpec, ScopeMode, Stage, SubscriptionStage};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::compare::{self, Comparison, compare};
 use super::consumer::{Subject, subject};
@@ -107,6 +109,8 @@ pub(crate) struct Request {
     pub(crate) scopes: Vec<(String, Option<String>)>,
     /// Why the visitor may not answer it.
     pub(crate) undecided: Option<Undecided>,
+    /// What is asked for, in a few letters, so that nobody grants what they have not seen.
+    pub(crate) seen: String,
 }
 
 /// Which requests are listed.
@@ -188,9 +192,6 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
             (title.unwrap_or_else(|| asked.name.clone()), asked.reason.clone())
         })
         .collect();
-    let stays_in_sandbox = plan.sandbox.as_ref().is_some_and(|sandbox| sandbox.required)
-        && !life.spec.go_live
-        && standing.stage != SubscriptionStage::Production;
     let wish = if standing.plan.is_none() {
         Wish::Access
     } else if life.wanted.is_some() {
@@ -203,7 +204,10 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
         Wish::Scopes
     };
     let before = standing.plan.as_ref().and_then(|plan| compare::given(core, plan, standing.stage, has));
-    let stage = if stays_in_sandbox { SubscriptionStage::Sandbox } else { SubscriptionStage::Production };
+    let stage = match state::would_reach(core, name, &standing, &wanted) {
+        Stage::Sandbox => SubscriptionStage::Sandbox,
+        Stage::Production => SubscriptionStage::Production,
+    };
     let after = compare::given(core, &wanted, stage, asks)?;
     Some(Request {
         name: name.clone(),
@@ -218,8 +222,16 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
         impact: compare(&before.unwrap_or_default(), &after),
         scopes,
         undecided: decides(core, person, name).err(),
+        seen: seen(core, name, &standing, &wanted),
         standing,
     })
+}
+
+/// What a subscription asks for of a plan, in a few letters: it asks for something else when they differ.
+pub(crate) fn seen(core: &Core, name: &Name, standing: &Standing, plan: &Name) -> String {
+    let scopes = core.subscription(name).map(|spec| spec.scopes).unwrap_or_default();
+    let said = json!([plan, scopes, state::would_reach(core, name, standing, plan)]).to_string();
+    Sha256::digest(said.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What to call the team of an application.

@@ -5,7 +5,7 @@ use portico_core::Core;
 use portico_core::key::{Kind, Name};
 use portico_core::look;
 use portico_core::status::Detail;
-use portico_crds::{ApprovalMode, Decision, Phase, SubscriptionStage};
+use portico_crds::{ApprovalMode, Decision, Phase, Stage, SubscriptionStage};
 
 use crate::may::asked;
 use crate::words::{self, Tone};
@@ -88,6 +88,14 @@ pub(crate) fn subscription(core: &Core, name: &Name) -> Option<Standing> {
     let scopes = scopes.into_iter().map(|scope| (scope.product, scope.scope.to_string())).collect();
     let (state, is_refused) = (State { label, tone, text }, core.is_refused(name));
     Some(Standing { state, phase, stage, plan, scopes, approval, ends_at, works, is_refused })
+}
+
+/// How far a subscription may go on a plan once somebody grants it what it asks for. What is live there stays so.
+pub(crate) fn would_reach(core: &Core, name: &Name, standing: &Standing, plan: &Name) -> Stage {
+    let begins = core.plan(plan).and_then(|plan| plan.sandbox.as_ref()).is_some_and(|sandbox| sandbox.required);
+    let asks = core.subscription(name).is_some_and(|spec| spec.go_live);
+    let is_live = standing.plan.as_ref() == Some(plan) && standing.stage == SubscriptionStage::Production;
+    if begins && !asks && !is_live { Stage::Sandbox } else { Stage::Production }
 }
 
 /// Whether a subscription in this phase has something that its owner could take away.

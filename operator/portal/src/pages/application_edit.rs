@@ -237,7 +237,7 @@ pub(crate) async fn ending(
             @if !items.is_empty() {
                 div.stack-tight {
                     h2 { (label) }
-                    ul { @for (name, text) in items { li { (text) " " code.small { (name.name()) } } } }
+                    ul { @for (name, text) in items { li { (text) @if text != name.name() { " " code.small { (name.name()) } } } } }
                 }
             }
         }

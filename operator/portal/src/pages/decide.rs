@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::Deserialize;
 
 use super::Named;
 use crate::act::answer::{Say, answer};
@@ -14,24 +13,14 @@ use crate::form::Posted;
 use crate::gather::address;
 use crate::portal::{Portal, Visitor};
 
-/// An answer, as a form has it.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Said {
-    once: String,
-    decision: Option<String>,
-    reason: Option<String>,
-    /// The page that it was sent from.
-    from: Option<String>,
-}
-
 /// Grants what is asked for.
 pub(crate) async fn grant(
     state: State<Portal>,
     visitor: Extension<Visitor>,
     named: Path<(String, String)>,
-    Posted(said): Posted<Said>,
+    Posted(pairs): Posted<Vec<(String, String)>>,
 ) -> Result<Response, Oops> {
-    send(state, visitor, named, Said { decision: Some("grant".to_owned()), ..said }).await
+    send(state, visitor, named, "grant", &pairs).await
 }
 
 /// Turns it down, asks for changes, or takes back what was granted.
@@ -39,29 +28,37 @@ pub(crate) async fn refuse(
     state: State<Portal>,
     visitor: Extension<Visitor>,
     named: Path<(String, String)>,
-    Posted(said): Posted<Said>,
+    Posted(pairs): Posted<Vec<(String, String)>>,
 ) -> Result<Response, Oops> {
-    if said.decision.as_deref() == Some("grant") {
-        return Err(Oops::Bad("That is no answer.".to_owned()));
+    match value(&pairs, "decision") {
+        Some(decision) if decision != "grant" => send(state, visitor, named, decision, &pairs).await,
+        _ => Err(Oops::Bad("That is no answer.".to_owned())),
     }
-    send(state, visitor, named, said).await
+}
+
+fn value<'a>(pairs: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
 }
 
 async fn send(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
-    said: Said,
+    decision: &str,
+    pairs: &[(String, String)],
 ) -> Result<Response, Oops> {
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
     let name = super::name(&named);
-    let say = Say::read(said.decision.as_deref().unwrap_or_default(), said.reason.as_deref())?;
-    let answer = portal.reading.look(|core| answer(core, &person, &name, &say, &mut BTreeSet::new()))?;
-    answer.deed.carry_out(&portal, &person, &said.once).await?;
-    let to = if said.from.as_deref() == Some("subscription") {
-        address("subscriptions", &name)
-    } else {
-        "/requests".to_owned()
-    };
+    let missing = || Oops::Bad("Something is missing in the form. Go back and try again.".to_owned());
+    let once = value(pairs, "once").ok_or_else(missing)?;
+    let scopes = pairs.iter().filter(|(name, _)| name == "scope");
+    let scopes: Vec<String> = scopes.map(|(_, scope)| scope.clone()).collect();
+    let say = Say::read(decision, value(pairs, "reason"), &scopes)?;
+    // What was shown that is asked for.
+    let saw = value(pairs, "seen");
+    let answer = portal.reading.look(|core| answer(core, &person, &name, &say, saw, &mut BTreeSet::new()))?;
+    answer.deed.carry_out(&portal, &person, once).await?;
+    let is_from_there = value(pairs, "from") == Some("subscription");
+    let to = if is_from_there { address("subscriptions", &name) } else { "/requests".to_owned() };
     Ok(Redirect::to(&to).into_response())
 }

@@ -38,8 +38,8 @@ pub(crate) async fn answers(
 ) -> Result<Response, Oops> {
     let person = visitor.person.clone().ok_or(Oops::NotFound)?;
     let said = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
-    let say = Say::read(said("decision").unwrap_or_default(), said("reason"))?;
-    if matches!(say, Say::NoLonger(_)) {
+    let say = Say::read(said("decision").unwrap_or_default(), said("reason"), &[])?;
+    if matches!(say, Say::NoLonger(_) | Say::Fewer(..)) {
         return Err(Oops::Bad("What is granted is taken back one at a time.".to_owned()));
     }
     let mut picked: Vec<Name> = Vec::new();
@@ -61,7 +61,8 @@ pub(crate) async fn answers(
         let answers = picked.into_iter().map(|name| {
             // Whether there is such a request is the business of those who look after it.
             let sees = may(core, Some(&person), Action::Oversee, &name.clone().of(Kind::Subscription));
-            let answer = if sees { answer(core, &person, &name, &say, &mut others) } else { Err(Oops::NotFound) };
+            let saw = said(&format!("seen:{name}"));
+            let answer = if sees { answer(core, &person, &name, &say, saw, &mut others) } else { Err(Oops::NotFound) };
             (name, answer)
         });
         answers.collect()

@@ -138,6 +138,7 @@ pub(super) fn card(frame: &Frame, request: &Request, number: usize, how: &How<'_
                 div.row.pick {
                     @if how.picks {
                         input type="checkbox" form="several" name="pick" value=(request.name) aria-label=(format!("Choose {}", request.application));
+                        input type="hidden" form="several" name=(format!("seen:{}", request.name)) value=(request.seen);
                     }
                     h3 {
                         a href=(address("subscriptions", &request.name)) { (request.application) }
@@ -206,6 +207,7 @@ fn answers(frame: &Frame, request: &Request, number: usize, how: &How<'_>) -> Ma
             form method="post" action=(format!("{to}/grant")) {
                 (frame.csrf())
                 input type="hidden" name="once" value=(format!("{once}-{number}"));
+                input type="hidden" name="seen" value=(request.seen);
                 input type="hidden" name="from" value=(how.from);
                 button.button.first type="submit" { "Approve" span.hidden-visually { " " (request.application) } }
             }

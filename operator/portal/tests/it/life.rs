@@ -191,6 +191,27 @@ async fn scopes_are_asked_for_with_a_reason_and_given_up() {
     ask(&world, "otto@acme.example", &format!("{OPEN}/grant"), "").await;
     world.carry_out_all();
     assert_eq!(world.granted("shop", "web-open").unwrap().1, ["export", "read", "write"]);
+
+    // Its owner takes one of them back: all else goes on, and it is told why.
+    let shown = page(&world, "otto@acme.example", OPEN).await;
+    assert!(shown.body.contains("Take scopes back") && !shown.body.contains("value=\"write\""), "{}", shown.body);
+    let back = format!("{OPEN}/refuse");
+    for (form, why) in [
+        ("decision=fewer&reason=No", "at least one scope"),
+        ("decision=fewer&scope=export", "Give a reason"),
+        ("decision=fewer&scope=read&reason=No", "None of these"),
+    ] {
+        let answer = ask(&world, "otto@acme.example", &back, form).await;
+        assert!(answer.body.contains(why), "{form}: {}", answer.body);
+    }
+    ask(&world, "otto@acme.example", &back, "decision=fewer&scope=export&reason=You+count+too+much").await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-open").unwrap().1, ["read", "write"]);
+    let shown = page(&world, "sara@acme.example", OPEN).await;
+    assert!(shown.body.contains("You count too much"), "{}", shown.body);
+    ask(&world, "otto@acme.example", &format!("{OPEN}/grant"), "").await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-open").unwrap().1, ["export", "read", "write"], "and gives it again");
     ask(&world, "sara@acme.example", &to, "").await;
     assert_eq!(world.carry_out_all()[0].1, ["spec.scopes goes"]);
     assert_eq!(world.granted("shop", "web-open").unwrap().1, ["read"], "given up at once");
@@ -247,4 +268,20 @@ async fn terms_that_have_changed_are_accepted_as_they_are_now() {
     takes(&mut world, "what=accept-terms&version=two", &["spec.acceptedTerms: \"two\""]).await;
     assert!(world.has_access("shop", "web-open"));
     refuses(&world, "what=accept-terms&version=two", "no terms to accept").await;
+}
+
+#[tokio::test]
+async fn terms_of_a_plan_that_it_has_gone_to_are_accepted_where_that_is_written() {
+    let mut world = World::new();
+    let with =
+        |version: &str| put(Kind::Plan, "api", "direct", plan("Direct", &json!({ "terms": { "version": version } })));
+    world.change(vec![with("one")]);
+    ask(&world, "sara@acme.example", &format!("{OPEN}/plan"), "plan=api%2Fdirect&terms=one").await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-open").unwrap().0, "api/direct");
+    world.change(vec![with("two")]);
+    let shown = page(&world, "sara@acme.example", OPEN).await;
+    assert!(shown.body.contains("Accept the terms, version two"), "{}", shown.body);
+    takes(&mut world, "what=accept-terms&version=two", &["spec.change.acceptedTerms: \"two\""]).await;
+    assert_eq!(world.granted("shop", "web-open").unwrap().0, "api/direct");
 }

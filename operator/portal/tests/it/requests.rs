@@ -124,6 +124,60 @@ async fn what_was_turned_down_can_be_granted_after_all_and_taken_back() {
 }
 
 #[tokio::test]
+async fn nobody_grants_what_was_asked_for_since_they_looked() {
+    let mut world = World::new();
+    let scopes = json!([{ "name": "more", "mode": "Restricted" }, { "name": "all", "mode": "Restricted" }]);
+    let members = json!({ "title": "Members", "scopes": scopes, "consumers": { "from": "All" } });
+    let asks = |scope: &str| {
+        let plan = json!({ "name": "asked", "namespace": "api" });
+        let scopes = json!([{ "name": scope, "reason": "we count" }]);
+        let spec = json!({ "application": { "name": "web" }, "plan": plan, "scopes": scopes });
+        put(Kind::Subscription, "shop", "web-asked", spec)
+    };
+    world.change(vec![put(Kind::ApiProduct, "api", "members", members), asks("more")]);
+    let inbox = page(&world, OLGA, "/requests").await.body;
+    let seen = inbox.split("name=\"seen\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap().to_owned();
+    world.change(vec![asks("all")]);
+    let to = "/subscriptions/shop/web-asked/grant";
+    let answer = ask(&world, OLGA, to, &format!("seen={seen}")).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(answer.body.contains("something else than when you looked"), "{}", answer.body);
+    let many = format!("decision=grant&pick=shop/web-asked&seen:shop/web-asked={seen}");
+    let answer = ask(&world, OLGA, "/requests/answers", &many).await;
+    assert!(answer.body.contains("something else than when you looked"), "{}", answer.body);
+    assert!(world.host.wishes.lock().unwrap().is_empty());
+    world.change(vec![asks("more")]);
+    ask(&world, OLGA, to, &format!("seen={seen}")).await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-asked").unwrap().1, ["more"]);
+}
+
+#[tokio::test]
+async fn whoever_decides_about_one_plan_has_no_say_about_another() {
+    let mut world = World::new();
+    let olgas = json!({ "mode": "Manual", "approvers": [{ "kind": "User", "name": OLGA }] });
+    let other = json!({ "title": "Other", "products": [{ "name": "public" }], "approval": olgas });
+    let (open, wish) = (json!({ "name": "open", "namespace": "api" }), json!({ "name": "other", "namespace": "api" }));
+    let asks = json!({ "application": { "name": "web" }, "plan": open, "change": { "plan": wish } });
+    world.change(vec![put(Kind::Plan, "api", "other", other), put(Kind::Subscription, "shop", "web-open", asks)]);
+    let to = "/subscriptions/shop/web-open";
+    let revoke = "decision=revoke&reason=No";
+    for (mail, path, form) in [
+        ("otto@acme.example", "grant", ""),
+        ("otto@acme.example", "refuse", "decision=deny&reason=No"),
+        (OLGA, "refuse", revoke),
+    ] {
+        let answer = ask(&world, mail, &format!("{to}/{path}"), form).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{mail} {form}: {}", answer.body);
+        assert!(answer.body.contains("names others who decide"), "{}", answer.body);
+    }
+    assert!(world.host.wishes.lock().unwrap().is_empty());
+    ask(&world, OLGA, &format!("{to}/grant"), "").await;
+    world.carry_out_all();
+    assert_eq!(world.granted("shop", "web-open").unwrap().0, "api/other");
+}
+
+#[tokio::test]
 async fn requests_come_in_parts_and_are_counted_to_an_end() {
     let mut world = World::new();
     let count = |body: &str| {
