@@ -84,18 +84,18 @@ fn operation(generator: &mut SchemaGenerator, endpoint: &Endpoint) -> Value {
         parameters.push(header(
             "Idempotency-Key",
             "By which a write is known when it is sent again: it is done once.",
-            json!({
+            &json!({
                 "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$",
             }),
         ));
     }
     if told.is_conditional {
         let text = "The `ETag` of what is changed, as it was read: refused with 412 where it is another now.";
-        parameters.push(header("If-Match", text, json!({ "type": "string" })));
+        parameters.push(header("If-Match", text, &json!({ "type": "string" })));
     }
     if !is_write && matches!(told.answers, Answers::Json(_) | Answers::Document) {
         let text = "An `ETag` that is known: answered with 304 where it is the same still.";
-        parameters.push(header("If-None-Match", text, json!({ "type": "string" })));
+        parameters.push(header("If-None-Match", text, &json!({ "type": "string" })));
     }
     let mut operation = json!({
         "operationId": told.id,
@@ -183,7 +183,7 @@ fn responses(generator: &mut SchemaGenerator, endpoint: &Endpoint) -> Value {
     Value::Object(responses)
 }
 
-fn header(name: &str, description: &str, schema: Value) -> Value {
+fn header(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "header", "description": description, "schema": schema })
 }
 

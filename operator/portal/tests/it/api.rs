@@ -226,6 +226,11 @@ async fn every_error_is_a_problem() {
     let path = "/api/v1/applications";
     is_problem(&program.send(program.request("POST", path), "{").await, StatusCode::BAD_REQUEST);
     is_problem(&program.post(path, &json!({ "title": 1 })).await, StatusCode::UNPROCESSABLE_ENTITY);
+    // A list of fields is no object.
+    let listed = json!([["shop", "shop"], "Robots", null]);
+    is_problem(&program.post(path, &listed).await, StatusCode::UNPROCESSABLE_ENTITY);
+    let inner = json!({ "team": ["shop", "shop"], "title": "Robots" });
+    is_problem(&program.post(path, &inner).await, StatusCode::UNPROCESSABLE_ENTITY);
     let long = json!({ "title": "x".repeat(100_000) });
     is_problem(&program.post(path, &long).await, StatusCode::PAYLOAD_TOO_LARGE);
     let text = program.request("POST", path).header(header::CONTENT_TYPE, "text/plain");
