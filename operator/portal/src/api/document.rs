@@ -250,6 +250,23 @@ mod tests {
     use std::collections::BTreeSet;
     use std::path::Path;
 
+    fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+        match value {
+            Value::Object(object) => {
+                found.extend(object.get("$ref").and_then(Value::as_str));
+                for value in object.values() {
+                    references(value, found);
+                }
+            }
+            Value::Array(values) => {
+                for value in values {
+                    references(value, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
     #[test]
     fn the_document_in_the_docs_is_this_one() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi.json");
@@ -268,16 +285,6 @@ mod tests {
             assert!(names.insert(endpoint.told.id), "{}", endpoint.told.id);
             let method = endpoint.route.method.to_lowercase();
             assert!(document["paths"][endpoint.route.path][method].is_object(), "{}", endpoint.route.path);
-        }
-        fn references<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
-            match value {
-                Value::Object(object) => {
-                    found.extend(object.get("$ref").and_then(Value::as_str));
-                    object.values().for_each(|value| references(value, found));
-                }
-                Value::Array(values) => values.iter().for_each(|value| references(value, found)),
-                _ => {}
-            }
         }
         let mut found = Vec::new();
         references(&document, &mut found);

@@ -9,6 +9,9 @@ use axum::http::{Request, StatusCode, header};
 use portico_core::key::Kind;
 use serde_json::{Value, json};
 
+/// The key that the world has.
+const KEY: &str = "not-a-real-key-0001";
+
 /// A program with a token.
 struct Program<'a> {
     world: &'a World,
@@ -289,7 +292,6 @@ async fn a_key_is_told_by_one_address_only() {
     let world = World::new();
     let sara = world.visitor("sara@acme.example").await;
     let program = token(&world, &sara, "&write=yes").await;
-    const KEY: &str = "not-a-real-key-0001";
     for path in [
         "/api/v1/credentials",
         "/api/v1/credentials/shop/web-open",
