@@ -1,7 +1,8 @@
 //! Portico's developer portal: pages and an API for people who look for APIs, subscribe to plans and decide about requests.
 //!
 //! It reads the core through a [`Reading`] and whatever else it needs through a [`Host`], which a front end implements. It
-//! keeps nothing of its own but who is signed in, and that is in the browser, sealed.
+//! keeps nothing of its own but who is signed in, and that is in the browser, sealed; and digests of tokens, which the front
+//! end remembers for it.
 
 mod act;
 mod api;

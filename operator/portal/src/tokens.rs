@@ -80,7 +80,7 @@ fn digest(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unavailable(error: HostError) -> Oops {
+fn unavailable(error: &HostError) -> Oops {
     Oops::Unavailable(format!("Tokens cannot be had now: {error}."))
 }
 
@@ -103,7 +103,7 @@ pub(crate) async fn make(
     let mut live = 0;
     for (id, token) in of(portal, &who.mail).await? {
         if token.has_ended(now) {
-            portal.host.remember(KIND, &id, None).await.map_err(unavailable)?;
+            portal.host.remember(KIND, &id, None).await.map_err(|error| unavailable(&error))?;
         } else {
             live += 1;
         }
@@ -118,7 +118,7 @@ pub(crate) async fn make(
     let who = Who { groups: Vec::new(), ..who.clone() };
     let token = Token { name: name.to_owned(), who, scopes, made: now, ends: now + days * DAY };
     let said = serde_json::to_string(&token).map_err(|error| Oops::Unavailable(error.to_string()))?;
-    portal.host.remember(KIND, &digest(&text), Some(said)).await.map_err(unavailable)?;
+    portal.host.remember(KIND, &digest(&text), Some(said)).await.map_err(|error| unavailable(&error))?;
     tracing::info!(by = token.who.mail, ends = token.ends, "a token was made");
     Ok(text)
 }
@@ -128,7 +128,7 @@ pub(crate) async fn find(portal: &Portal, text: &str) -> Result<Option<Token>, O
     if read(PREFIX, RANDOM, text).is_err() {
         return Ok(None);
     }
-    let known = portal.host.recall(KIND).await.map_err(unavailable)?;
+    let known = portal.host.recall(KIND).await.map_err(|error| unavailable(&error))?;
     let token = known.get(&digest(text)).and_then(|said| serde_json::from_str::<Token>(said).ok());
     let now = clock::now();
     Ok(token.filter(|token| !token.has_ended(now)))
@@ -136,7 +136,7 @@ pub(crate) async fn find(portal: &Portal, text: &str) -> Result<Option<Token>, O
 
 /// Somebody's tokens by what they are known by, those that end last first.
 pub(crate) async fn of(portal: &Portal, mail: &str) -> Result<Vec<(String, Token)>, Oops> {
-    let known = portal.host.recall(KIND).await.map_err(unavailable)?;
+    let known = portal.host.recall(KIND).await.map_err(|error| unavailable(&error))?;
     let read = known.iter().filter_map(|(id, said)| Some((id.clone(), serde_json::from_str::<Token>(said).ok()?)));
     let mut found: Vec<(String, Token)> = read.filter(|(_, token)| token.who.mail.eq_ignore_ascii_case(mail)).collect();
     found.sort_by(|(one_id, one), (other_id, other)| (other.ends, one_id).cmp(&(one.ends, other_id)));
@@ -148,7 +148,7 @@ pub(crate) async fn revoke(portal: &Portal, mail: &str, id: &str) -> Result<(), 
     if !of(portal, mail).await?.iter().any(|(known, _)| known == id) {
         return Err(Oops::NotFound);
     }
-    portal.host.remember(KIND, id, None).await.map_err(unavailable)?;
+    portal.host.remember(KIND, id, None).await.map_err(|error| unavailable(&error))?;
     tracing::info!(by = mail, "a token was revoked");
     Ok(())
 }

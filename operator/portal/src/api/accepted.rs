@@ -75,17 +75,16 @@ pub(super) async fn carry(
     let word = once.word(person);
     let known = if word.is_empty() { None } else { portal.answers.find(&word, once.said, clock::now())? };
     let is_known = known.is_some();
-    let (commit, about) = match known {
-        Some(known) => known,
-        None => {
-            let deed = portal.reading.look(deed)?;
-            let about = deed.about.clone();
-            let landed = deed.carry_out(portal, person, &word).await?;
-            if !word.is_empty() {
-                portal.answers.keep(word, once.said, clock::now(), landed.commit.clone(), about.clone());
-            }
-            (landed.commit, about)
+    let (commit, about) = if let Some(known) = known {
+        known
+    } else {
+        let deed = portal.reading.look(deed)?;
+        let about = deed.about.clone();
+        let landed = deed.carry_out(portal, person, &word).await?;
+        if !word.is_empty() {
+            portal.answers.keep(word, once.said, clock::now(), landed.commit.clone(), about.clone());
         }
+        (landed.commit, about)
     };
     let change = changes::change(portal, person, &commit, &about).await?;
     let location = changes::address(&commit, &about);

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::accepted::carry;
-use super::sent::{Asked, List, Part, Sent};
+use super::sent::{Asked, List, Object, Part, Sent};
 use super::view::{Application, Ref};
 use super::{named, person};
 use crate::act;
@@ -60,7 +60,7 @@ pub(super) async fn show(State(portal): State<Portal>, Path(named): Named) -> Re
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewApplication {
     /// The team that owns it.
-    team: Ref,
+    team: Object<Ref>,
     /// What people call it.
     #[schemars(length(min = 3, max = 128))]
     title: String,
@@ -76,7 +76,7 @@ pub(super) async fn make(
     sent: Sent<NewApplication>,
 ) -> Result<Response, Oops> {
     let person = person(&visitor)?;
-    let NewApplication { team, title, description } = sent.said;
+    let NewApplication { team: Object(team), title, description } = sent.said;
     let description = description.unwrap_or_default();
     carry(&portal, person, &sent.once, |core| {
         act::application::make(core, person, &team.name(), &title, &description, Vec::new())

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::accepted::carry;
 use super::sent::{Asked, Bare, List, Part, Sent};
 use super::version::unchanged;
-use super::view::{Credential, Key, Place};
+use super::view::{Credential, Place, RevealedKey};
 use super::{named, person};
 use crate::act;
 use crate::act::credential::{Change, Revealed};
@@ -155,5 +155,5 @@ pub(super) async fn reveal(
     let (person, name) = (person(&visitor)?, name(&named));
     let Revealed { generation, made_at: _, key, shows_again } = act::credential::reveal(&portal, person, &name).await?;
     let places = portal.reading.look(|core| Place::all(core, &name));
-    Ok(Json(Key { key: key.expose().to_owned(), generation, shows_again, places }).into_response())
+    Ok(Json(RevealedKey { key: key.expose().to_owned(), generation, shows_again, places }).into_response())
 }

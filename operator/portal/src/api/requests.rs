@@ -87,6 +87,7 @@ pub(super) struct Refusal {
 
 /// Which no.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "RefusalDecision")]
 enum No {
     /// It is turned down.
     Denied,

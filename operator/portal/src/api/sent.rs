@@ -1,5 +1,7 @@
 //! What programs send: a body, a query, a key by which a write is known when it is sent again; and a part of a long list.
 
+use std::borrow::Cow;
+
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -9,9 +11,10 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portico_core::key::Name;
-use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::error::Oops;
@@ -92,12 +95,41 @@ impl<T: DeserializeOwned> FromRequest<Portal> for Sent<T> {
         }
         let (headers, method, uri) = (request.headers().clone(), request.method().clone(), request.uri().clone());
         let body = Bytes::from_request(request, portal).await.map_err(|_| Oops::TooLong)?;
-        let said = serde_json::from_slice(&body).map_err(|error| {
+        let Object(said) = serde_json::from_slice(&body).map_err(|error| {
             let text = format!("The body does not read: {error}.");
             if error.is_data() { Oops::Bad(text) } else { Oops::Malformed(text) }
         })?;
         let once = Once::read(&headers, [method.as_str().as_bytes(), uri.path().as_bytes(), &body])?;
         Ok(Sent { said, once, headers })
+    }
+}
+
+/// An object in JSON. Of itself a type also reads a list of its fields in their order, which nobody means.
+#[derive(Clone, Debug)]
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = Map::deserialize(deserializer)?;
+        serde_json::from_value(Value::Object(object)).map(Object).map_err(D::Error::custom)
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Object<T> {
+    fn inline_schema() -> bool {
+        T::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+
+    fn schema_id() -> Cow<'static, str> {
+        T::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        T::json_schema(generator)
     }
 }
 
@@ -143,6 +175,9 @@ impl Part {
         }
         let wrong = || Oops::Malformed("`cursor` is none that was given out here.".to_owned());
         let after = cursor.map(|cursor| {
+            if cursor.is_empty() {
+                return Err(wrong());
+            }
             let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| wrong())?;
             String::from_utf8(bytes).map_err(|_| wrong())
         });
@@ -232,6 +267,6 @@ mod tests {
         }
         assert_eq!(seen, names);
         assert!(Part::new(Some(0), None).is_err() && Part::new(Some(101), None).is_err());
-        assert!(Part::new(None, Some("%")).is_err());
+        assert!(Part::new(None, Some("%")).is_err() && Part::new(None, Some("")).is_err());
     }
 }

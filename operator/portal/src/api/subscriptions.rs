@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::accepted::carry;
-use super::sent::{Asked, Bare, List, Part, Sent, Whole};
+use super::sent::{Asked, Bare, List, Object, Part, Sent, Whole};
 use super::version::unchanged;
 use super::view::{Credential, Ref, Subscription};
 use super::{named, person};
@@ -81,9 +81,9 @@ pub(super) async fn show(
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewSubscription {
-    plan: Ref,
+    plan: Object<Ref>,
     /// The application that subscribes; without one a new one is made, which `title` names.
-    application: Option<Ref>,
+    application: Option<Object<Ref>>,
     /// What people call the new application.
     #[schemars(length(min = 3, max = 128))]
     title: Option<String>,
@@ -91,16 +91,16 @@ pub(super) struct NewSubscription {
     #[schemars(length(max = 4096))]
     description: Option<String>,
     /// The team that owns the new application; not needed where there is one only.
-    team: Option<Ref>,
+    team: Option<Object<Ref>>,
     /// Scopes that are asked for, with what they are needed for.
     #[serde(default)]
     #[schemars(length(max = 64))]
-    scopes: Vec<RequestedScope>,
+    scopes: Vec<Object<RequestedScope>>,
     /// The version of the plan's terms that is accepted.
     #[schemars(length(max = 64))]
     accepted_terms: Option<String>,
     /// Where the first key is for; without it for the first environment that serves the plan.
-    environment: Option<Ref>,
+    environment: Option<Object<Ref>>,
 }
 
 /// Subscribes, as the wizard does.
@@ -115,13 +115,15 @@ pub(super) async fn make(
 
 fn subscribe(core: &Core, person: &Person, said: NewSubscription) -> Result<Deed, Oops> {
     let NewSubscription { plan, application, title, description, team, scopes, accepted_terms, environment } = said;
+    let Object(plan) = plan;
     let plan = plan.name();
     if !may(core, Some(person), Action::Use, &plan.clone().of(Kind::Plan)) {
         return Err(Oops::NotFound);
     }
     let offer = offer(core, person, &plan).ok_or(Oops::NotFound)?;
     act::subscribe::is_open(&offer)?;
-    let text = |name: Option<Ref>| name.map(|name| name.name().to_string());
+    let text = |name: Option<Object<Ref>>| name.map(|Object(name)| name.name().to_string());
+    let scopes: Vec<RequestedScope> = scopes.into_iter().map(|Object(scope)| scope).collect();
     let draft = Draft {
         application: text(application).unwrap_or_else(|| "new".to_owned()),
         team: text(team).unwrap_or_default(),
@@ -191,7 +193,7 @@ pub(super) struct NewCredential {
     #[schemars(length(max = 128))]
     title: Option<String>,
     /// Where it is for; without it for the first environment that serves what is subscribed to.
-    environment: Option<Ref>,
+    environment: Option<Object<Ref>>,
 }
 
 /// Makes another key.
@@ -203,7 +205,7 @@ pub(super) async fn new_key(
 ) -> Result<Response, Oops> {
     let (person, name) = (person(&visitor)?, name(&named));
     let NewCredential { title, environment } = sent.said;
-    let environment = environment.map(|environment| environment.name().to_string());
+    let environment = environment.map(|Object(environment)| environment.name().to_string());
     carry(&portal, person, &sent.once, |core| {
         act::credential::make(core, person, &name, environment.as_deref(), title.as_deref())
     })

@@ -5,7 +5,9 @@ use portico_core::key::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::sent::{List, Whole};
-use super::view::{Application, Credential, Key, Plan, Product, ProductSummary, Request, Subscriber, Subscription};
+use super::view::{
+    Application, Credential, Plan, Product, ProductSummary, Request, RevealedKey, Subscriber, Subscription,
+};
 use super::{applications, changes, credentials, document, me, plans, products, requests, subscriptions};
 use crate::may::Action;
 use crate::portal::Portal;
@@ -61,7 +63,7 @@ impl Endpoint {
     }
 
     fn body_as<T: JsonSchema>(mut self, media: &'static str) -> Endpoint {
-        self.told.body = Some((media, |generator| generator.subschema_for::<T>()));
+        self.told.body = Some((media, SchemaGenerator::subschema_for::<T>));
         self
     }
 
@@ -72,7 +74,7 @@ impl Endpoint {
 }
 
 fn json<T: JsonSchema>() -> Answers {
-    Answers::Json(|generator| generator.subschema_for::<T>())
+    Answers::Json(SchemaGenerator::subschema_for::<T>)
 }
 
 /// Every address of the API.
@@ -85,7 +87,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
         handler,
         told: Told { id, tag, summary, query: None, body: None, answers, is_conditional: false },
     };
-    let events = Answers::Events(|generator| generator.subschema_for::<changes::Change>());
+    let events = Answers::Events(SchemaGenerator::subschema_for::<changes::Change>);
     let accepted = Answers::Accepted;
     let read = |handler: MethodRouter<Portal>| ("GET", handler);
     let write = |handler: MethodRouter<Portal>| ("POST", handler);
@@ -303,7 +305,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "revealCredential",
             "Credentials",
             "What a key says: once, unless its plan lets it be shown again",
-            json::<Key>(),
+            json::<RevealedKey>(),
         ),
         endpoint(
             read(get(requests::list)),

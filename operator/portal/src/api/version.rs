@@ -40,7 +40,8 @@ pub(super) fn unchanged<T: Serialize>(headers: &HeaderMap, now: &T) -> Result<()
 /// Stands around the API: gives what is read a version, and does not send it again to whoever has it (`If-None-Match`).
 pub(crate) async fn versioned(request: Request, next: Next) -> Response {
     let is_api = request.uri().path().starts_with(BASE);
-    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    // What HEAD answers has no body to make a version of.
+    let is_read = *request.method() == Method::GET;
     let known = listed(request.headers(), header::IF_NONE_MATCH);
     let response = next.run(request).await;
     if !is_api {

@@ -9,6 +9,9 @@ use axum::http::{Request, StatusCode, header};
 use portico_core::key::Kind;
 use serde_json::{Value, json};
 
+/// The key that the world has.
+const KEY: &str = "not-a-real-key-0001";
+
 /// A program with a token.
 struct Program<'a> {
     world: &'a World,
@@ -226,6 +229,11 @@ async fn every_error_is_a_problem() {
     let path = "/api/v1/applications";
     is_problem(&program.send(program.request("POST", path), "{").await, StatusCode::BAD_REQUEST);
     is_problem(&program.post(path, &json!({ "title": 1 })).await, StatusCode::UNPROCESSABLE_ENTITY);
+    // A list of fields is no object.
+    let listed = json!([["shop", "shop"], "Robots", null]);
+    is_problem(&program.post(path, &listed).await, StatusCode::UNPROCESSABLE_ENTITY);
+    let inner = json!({ "team": ["shop", "shop"], "title": "Robots" });
+    is_problem(&program.post(path, &inner).await, StatusCode::UNPROCESSABLE_ENTITY);
     let long = json!({ "title": "x".repeat(100_000) });
     is_problem(&program.post(path, &long).await, StatusCode::PAYLOAD_TOO_LARGE);
     let text = program.request("POST", path).header(header::CONTENT_TYPE, "text/plain");
@@ -284,7 +292,6 @@ async fn a_key_is_told_by_one_address_only() {
     let world = World::new();
     let sara = world.visitor("sara@acme.example").await;
     let program = token(&world, &sara, "&write=yes").await;
-    const KEY: &str = "not-a-real-key-0001";
     for path in [
         "/api/v1/credentials",
         "/api/v1/credentials/shop/web-open",

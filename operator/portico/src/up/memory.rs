@@ -52,25 +52,21 @@ impl Memory {
         make(&folder)?;
         let path = folder.join(name);
         let remembered = Arc::make_mut(known.entry(kind.to_owned()).or_default());
-        match what {
-            Some(text) => {
-                // It gets its name when it is whole.
-                let part = folder.join(format!("{name}{PART}"));
-                let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
-                file.write_all(text.as_bytes())?;
-                file.sync_all()?;
-                fs::rename(&part, &path)?;
-                File::open(&folder)?.sync_all()?;
-                remembered.insert(name.to_owned(), text);
-            }
-            None => {
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                    _ => File::open(&folder)?.sync_all()?,
-                }
-                remembered.remove(name);
-            }
+        if let Some(text) = what {
+            // It gets its name when it is whole.
+            let part = folder.join(format!("{name}{PART}"));
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&part)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&part, &path)?;
+            remembered.insert(name.to_owned(), text);
+        } else {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => remembered.remove(name),
+            };
         }
+        File::open(&folder)?.sync_all()?;
         Ok(())
     }
 

@@ -65,7 +65,7 @@ pub(crate) struct Subscription {
     message: Option<String>,
     /// Whether it is granted and every gateway has confirmed it.
     enforced: bool,
-    scopes: Vec<Granted>,
+    scopes: Vec<GrantedScope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ends_at: Option<Timestamp>,
     /// Where it can be called.
@@ -77,7 +77,7 @@ pub(crate) struct Subscription {
 /// A scope that a subscription has or asks for.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Granted {
+struct GrantedScope {
     name: String,
     granted: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,8 @@ impl Subscription {
     pub(crate) fn of(core: &Core, person: Option<&Person>, name: &Name) -> Option<Subscription> {
         let consumer::Subscription { application, subject, standing, scopes, addresses, history, is_consumer, .. } =
             consumer::subscription(core, person, name)?;
-        let granted = scopes.into_iter().map(|(scope, granted, reason)| Granted { name: scope.name, granted, reason });
+        let granted =
+            scopes.into_iter().map(|(scope, granted, reason)| GrantedScope { name: scope.name, granted, reason });
         let history = history.into_iter().map(|consumer::Event { at, text, by, commit, reason }| Event {
             at: at.map(Timestamp),
             what: text,
@@ -197,7 +198,7 @@ impl Credential {
 /// A key itself.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Key {
+pub(crate) struct RevealedKey {
     /// What opens it.
     pub(crate) key: String,
     pub(crate) generation: i64,

@@ -4,7 +4,7 @@ mod consumer;
 mod owner;
 mod product;
 
-pub(super) use consumer::{Application, Credential, Key, Place, Subscription};
+pub(super) use consumer::{Application, Credential, Place, RevealedKey, Subscription};
 pub(super) use owner::{Request, Subscriber};
 pub(super) use product::{Plan, Product, ProductSummary};
 

@@ -31,7 +31,7 @@ pub(crate) struct Request {
     wish: String,
     /// What granting it changes.
     impact: Impact,
-    scopes: Vec<Asked>,
+    scopes: Vec<AskedScope>,
     /// Whether whoever reads this may answer it.
     may_decide: bool,
     /// Why not.
@@ -54,7 +54,7 @@ struct Impact {
 /// A scope that somebody has to grant.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Asked {
+struct AskedScope {
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -62,6 +62,7 @@ struct Asked {
 
 /// Why somebody may not answer a request.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Undecided")]
 enum Why {
     /// The plan names others.
     NotAnApprover,
@@ -96,7 +97,7 @@ impl From<inbox::Request> for Request {
             plan: Ref::of(&subject.plan_name),
             wish: wish.says().to_owned(),
             impact: Impact { gains, loses, stays },
-            scopes: scopes.into_iter().map(|(title, reason)| Asked { title, reason }).collect(),
+            scopes: scopes.into_iter().map(|(title, reason)| AskedScope { title, reason }).collect(),
             may_decide: undecided.is_none(),
             undecided: undecided.map(|why| match why {
                 Undecided::NotAnApprover => Why::NotAnApprover,

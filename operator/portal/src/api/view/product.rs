@@ -173,7 +173,7 @@ pub(crate) struct Plan {
     #[serde(flatten)]
     life: Life,
     /// Products that it covers and whoever asks sees.
-    products: Vec<Covered>,
+    products: Vec<CoveredProduct>,
     /// What it costs, in words.
     price: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,7 +201,7 @@ pub(crate) struct Plan {
 /// A product that a plan covers.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Covered {
+struct CoveredProduct {
     #[serde(flatten)]
     of: Ref,
     /// The only operations that it allows; none named is all.
@@ -227,7 +227,7 @@ impl Plan {
             plans::card(core, name, None)?;
         let products = spec.products.iter().filter_map(|one| {
             let product = look::resolve_product(one, name);
-            let covered = Covered { of: Ref::of(&product), operations: one.operations.clone() };
+            let covered = CoveredProduct { of: Ref::of(&product), operations: one.operations.clone() };
             may(core, person, Action::See, &product.of(Kind::ApiProduct)).then_some(covered)
         });
         let scopes = scopes.into_iter().map(|plans::Scope { name, title, description, mode }| Scope {
