@@ -6,7 +6,6 @@ mod engine;
 mod gateway;
 mod keys;
 mod portal;
-mod preview;
 mod say;
 mod shown;
 
