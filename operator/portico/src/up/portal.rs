@@ -119,7 +119,7 @@ struct Embedded {
 impl Embedded {
     fn writer(&self) -> &Writer {
         self.writer.get_or_init(|| {
-            let git = self.reading.look(|core| repository(core));
+            let git = self.reading.look(repository);
             let committer = committer(git.as_ref().map(|(_, git)| git));
             let reading = self.reading.clone();
             let previews =

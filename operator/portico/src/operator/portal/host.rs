@@ -1,7 +1,7 @@
 //! What the portal needs besides the core, out of the cluster: texts of `ConfigMaps`, Secrets, and the repository.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
@@ -68,7 +68,7 @@ impl Host for InCluster {
 
     fn shown<'a>(&'a self, fingerprint: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
         async move {
-            let there: std::cell::OnceCell<HashSet<Arc<str>>> = std::cell::OnceCell::new();
+            let there: OnceLock<HashSet<Arc<str>>> = OnceLock::new();
             let is_there = |known: &str| there.get_or_init(|| self.held.fingerprints()).contains(known);
             let shown = self.memory.show(fingerprint, is_there).await;
             shown.map_err(|error| {
@@ -90,7 +90,7 @@ impl Host for InCluster {
     }
 
     fn writes(&self) -> bool {
-        self.reading.look(|core| repository(core)).is_some()
+        self.reading.look(repository).is_some()
     }
 
     fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {

@@ -39,6 +39,9 @@ pub struct Written {
     branch: Mutex<Option<Arc<Branch>>>,
 }
 
+/// The objects that a commit is about; `None` where the branch has no such commit.
+type About = Option<Arc<[Touched]>>;
+
 /// The branch that a Portal names, and how it is reached.
 struct Branch {
     portal: Name,
@@ -48,7 +51,7 @@ struct Branch {
     folder: String,
     writer: Writer,
     landed: Arc<Mutex<Vec<CommitId>>>,
-    known: Mutex<HashMap<CommitId, (Instant, Option<Arc<[Touched]>>)>>,
+    known: Mutex<HashMap<CommitId, (Instant, About)>>,
     asked: tokio::sync::Mutex<Option<Instant>>,
 }
 
@@ -85,7 +88,7 @@ impl Written {
 
     /// The branch as the Portal names it now.
     fn branch(&self) -> Result<Arc<Branch>, String> {
-        let named = self.reading.look(|core| repository(core));
+        let named = self.reading.look(repository);
         let (portal, git) =
             named.ok_or("no Portal names a repository to write to: `spec.git` of the Portal does".to_owned())?;
         let credentials = credentials(&portal, &git, &self.held)?;
@@ -123,8 +126,8 @@ impl Written {
 }
 
 impl Branch {
-    /// What a commit is about; `None` where the branch has no such commit.
-    async fn touched(self: &Arc<Self>, commit: CommitId) -> Result<Option<Arc<[Touched]>>, HostError> {
+    /// What a commit is about.
+    async fn touched(self: &Arc<Self>, commit: CommitId) -> Result<About, HostError> {
         if let Some((at, touched)) = lock(&self.known).get(&commit)
             && at.elapsed() < FRESH
         {
@@ -142,7 +145,7 @@ impl Branch {
             drop(asked);
             found = self.read(commit).await?;
         }
-        let found: Option<Arc<[Touched]>> = found.map(Arc::from);
+        let found: About = found.map(Arc::from);
         let mut known = lock(&self.known);
         if known.len() >= MOST {
             known.retain(|_, (at, _)| at.elapsed() < FRESH);
