@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -18,16 +18,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// is an error.
 pub struct Connection {
     runtime: Runtime,
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     peer: SocketAddr,
 }
 
-/// A request without a body.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
+    body: String,
+    patience: Duration,
 }
 
 /// What came back.
@@ -72,13 +74,33 @@ impl Ask {
 
     /// Any method.
     pub fn method(method: &str, path: &str) -> Ask {
-        Ask { method: method.to_owned(), path: path.to_owned(), headers: Vec::new() }
+        Ask {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: String::new(),
+            patience: TIMEOUT,
+        }
     }
 
     /// The same with a header more.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Ask {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with what a form says.
+    #[must_use]
+    pub fn form(mut self, pairs: &[(String, String)]) -> Ask {
+        self.body = serde_urlencoded::to_string(pairs).expect("pairs are a form");
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    /// The same, for an answer that may take longer than others.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Ask {
+        self.patience = patience;
         self
     }
 
@@ -142,7 +164,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the connection is closed or breaks, or after ten seconds.
+    /// When the connection is closed or breaks, or after ten seconds, unless the request has more time.
     ///
     /// # Panics
     ///
@@ -155,7 +177,9 @@ impl Connection {
         for (name, value) in &ask.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::new()).unwrap_or_else(|error| panic!("not a request: {ask:?}: {error}"));
+        let request = request
+            .body(Full::from(ask.body.clone()))
+            .unwrap_or_else(|error| panic!("not a request: {ask:?}: {error}"));
         let sender = &mut self.sender;
         self.runtime.block_on(async {
             let exchange = async {
@@ -165,7 +189,7 @@ impl Connection {
                 let body = body.collect().await?.to_bytes();
                 Ok((head, body))
             };
-            let (head, body) = tokio::time::timeout(TIMEOUT, exchange)
+            let (head, body) = tokio::time::timeout(ask.patience, exchange)
                 .await
                 .map_err(|_| NoAnswer::TooSlow)?
                 .map_err(NoAnswer::Broken)?;

@@ -15,7 +15,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cluster::part::spawn;
@@ -268,6 +268,16 @@ impl Tenancy {
         )
     }
 
+    /// A Portal that writes to a repository and believes its authors, and a team of `shop` in which Sara may do everything.
+    pub fn portal(&self, repository: &str) -> String {
+        format!(
+            "apiVersion: portico.dev/v1alpha1\nkind: Portal\nmetadata: {{ name: main, namespace: platform }}\nspec:\n  title: APIs\n  \
+             git: {{ repository: '{repository}', identities: GitAuthor }}\n---\n\
+             apiVersion: portico.dev/v1alpha1\nkind: Team\nmetadata: {{ name: shop, namespace: shop }}\nspec:\n  title: Shop\n  \
+             members: [{{ mail: sara@acme.example, access: {{ teams: Full, credentials: Full }} }}]\n"
+        )
+    }
+
     /// What grants `shop` its access to a plan.
     pub fn grant(&self, plan: &str) -> String {
         format!("{}---\n{}", files::subscription("web-basic", plan), files::credential("web-basic", "web-basic"))
@@ -335,11 +345,19 @@ impl Tenancy {
 
     /// An operator for these namespaces, with the very rights that the chart gives it.
     pub fn operator(&self, identity: &str) -> Setup {
-        self.operator_as(identity, self.installed())
+        self.operator_as(identity, self.installed(false))
     }
 
-    /// Applies the chart's roles for an operator of these namespaces; the kubeconfig of its service account.
-    fn installed(&self) -> PathBuf {
+    /// The same with a portal, in which one may be anybody, and where that is.
+    pub fn operator_with_portal(&self, identity: &str) -> (Setup, SocketAddr) {
+        let portal = ports::free_address();
+        let arguments = ["--portal", &portal.to_string(), "--local-sign-in"];
+        (self.operator_as(identity, self.installed(true)).arguments(arguments), portal)
+    }
+
+    /// Applies the chart's roles for an operator of these namespaces, and what its portal needs; the kubeconfig of its service
+    /// account.
+    fn installed(&self, portal: bool) -> PathBuf {
         let release = self.namespace("platform");
         let values = json!({
             "namespaces": self.namespaces(),
@@ -350,6 +368,7 @@ impl Tenancy {
                 },
                 "people": { "create": false },
             },
+            "portal": { "enabled": portal },
             "admission": { "enabled": false },
             "crds": { "install": false },
         });
@@ -358,7 +377,9 @@ impl Tenancy {
         let rendered = helm::helm(&arguments, &values.to_string()).unwrap_or_else(|complaint| panic!("{complaint}"));
         let rights = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
         let objects = helm::parse(&rendered);
-        let rights = objects.iter().filter(|object| rights.iter().any(|kind| object["kind"] == *kind));
+        let is_portals = |object: &Value| object["kind"] == "Secret" && object["metadata"]["name"] == "portico-portal";
+        let rights =
+            objects.iter().filter(|object| rights.iter().any(|kind| object["kind"] == *kind) || is_portals(object));
         let rights: Vec<String> =
             rights.map(|object| serde_yaml::to_string(object).expect("an object is YAML")).collect();
         self.cluster.apply_in(&release, &rights.join("---\n"));

@@ -65,12 +65,7 @@ impl Target {
     }
 }
 
-fn touched(
-    repository: &Repository,
-    commit: CommitId,
-    head: CommitId,
-    folder: &str,
-) -> Result<Vec<Touched>, TreeError> {
+fn touched(repository: &Repository, commit: CommitId, head: CommitId, folder: &str) -> Result<Vec<Touched>, TreeError> {
     let (new, now) = (repository.tree(commit)?, repository.tree(head)?);
     let old = repository.parent(commit)?.map(|parent| repository.tree(parent)).transpose()?;
     let said = |tree: &git2::Tree<'_>, path: &Arc<str>| match repository.at(tree, path)? {

@@ -86,7 +86,9 @@ impl Documents {
     pub fn file(&self, product: &Name, path: &str) -> Option<Arc<str>> {
         let mut wanted = self.wanted.get(product).into_iter().flatten().map(|(_, place)| place);
         let named = wanted.find(|place| match place {
-            Place::Named(map, key) => path.strip_prefix(map.name()).and_then(|rest| rest.strip_prefix('/')) == Some(key),
+            Place::Named(map, key) => {
+                path.strip_prefix(map.name()).and_then(|rest| rest.strip_prefix('/')) == Some(key)
+            }
             Place::OfProduct(_) => false,
         });
         match named {
@@ -162,7 +164,9 @@ mod tests {
         });
         let mut documents = Documents::default();
         documents.product(&product, &serde_json::from_value(spec).expect("a spec"));
-        for (name, of, text) in [("one", None, "1"), ("two", None, "2"), ("own", Some("echo"), "own"), ("more", Some("other"), "no")] {
+        for (name, of, text) in
+            [("one", None, "1"), ("two", None, "2"), ("own", Some("echo"), "own"), ("more", Some("other"), "no")]
+        {
             documents.found(&Name::new("apis", name), Some(map(name, of, text)));
         }
         let before = documents.revision();

@@ -51,8 +51,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_called_refused() {
-        let unsure =
-            write::Refused::Unsure { url: "https://git.example".to_owned(), limit: Duration::from_secs(20) };
+        let unsure = write::Refused::Unsure { url: "https://git.example".to_owned(), limit: Duration::from_secs(20) };
         assert!(matches!(refused(unsure), Refused::Unsure(why) if why.contains("git.example")));
         let rejected = write::Refused::Rejected { url: "https://git.example".to_owned(), message: "hook".to_owned() };
         assert!(matches!(refused(rejected), Refused::Unavailable(why) if why.contains("hook")));

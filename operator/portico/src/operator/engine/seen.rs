@@ -140,7 +140,8 @@ impl Engine {
         }
         let standing = self.objects.get(&key)?;
         // What was found before holds for as long as it says the same.
-        let known = self.core.read().object(&key).filter(|known| known.spec == object.spec).and_then(|known| known.author);
+        let known =
+            self.core.read().object(&key).filter(|known| known.spec == object.spec).and_then(|known| known.author);
         let known = known.filter(|author| matches!(**author, Author::Commit { .. }));
         let before = known.or_else(|| standing.remembered.clone());
         self.authors.of(object, standing.author.as_ref(), before, standing.is_void)

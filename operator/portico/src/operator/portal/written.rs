@@ -98,8 +98,8 @@ impl Written {
             return Ok(branch.clone());
         }
         let place = self.copies.join(folder(&portal, &git)).join("portal");
-        let auth = auth(credentials.as_deref(), &place)
-            .map_err(|error| format!("cannot use {}: {error}", place.display()))?;
+        let auth =
+            auth(credentials.as_deref(), &place).map_err(|error| format!("cannot use {}: {error}", place.display()))?;
         let target = Target::Elsewhere(Elsewhere {
             url: url(&git),
             branch: Some(git.branch.clone()),
@@ -119,8 +119,7 @@ impl Written {
         let options = Options { folder: folder.clone(), committer: committer(Some(&git)) };
         let writer = Writer::new(target.clone(), options, move |proposal: &Proposal<'_>| foresight.preview(proposal));
         let (known_commits, asked) = Default::default();
-        let branch =
-            Branch { portal, git, credentials, target, folder, writer, landed, known: known_commits, asked };
+        let branch = Branch { portal, git, credentials, target, folder, writer, landed, known: known_commits, asked };
         Ok(known.insert(Arc::new(branch)).clone())
     }
 }
@@ -156,10 +155,7 @@ impl Branch {
 
     async fn read(self: &Arc<Self>, commit: CommitId) -> Result<Option<Vec<Touched>>, HostError> {
         let branch = self.clone();
-        aside(move || {
-            branch.target.touched(commit, &branch.folder).map_err(|error| HostError(chain(&error)))
-        })
-        .await
+        aside(move || branch.target.touched(commit, &branch.folder).map_err(|error| HostError(chain(&error)))).await
     }
 }
 
@@ -200,7 +196,9 @@ impl Foresight {
         let before: Vec<Change> = written
             .into_iter()
             .map(|(key, spec)| match spec {
-                Some(spec) => Change::Put(Object { name: key.name, generation: None, created: None, author: None, spec }),
+                Some(spec) => {
+                    Change::Put(Object { name: key.name, generation: None, created: None, author: None, spec })
+                }
                 None => Change::Remove(key),
             })
             .chain(proposal.before.iter().cloned())
