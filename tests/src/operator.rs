@@ -1,6 +1,8 @@
 //! `portico operator`, built and started beside a real API server, and the files of a small desired state in namespaces of
 //! their own.
 
+mod portal;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -268,16 +270,6 @@ impl Tenancy {
         )
     }
 
-    /// A Portal that writes to a repository and believes its authors, and a team of `shop` in which Sara may do everything.
-    pub fn portal(&self, repository: &str) -> String {
-        format!(
-            "apiVersion: portico.dev/v1alpha1\nkind: Portal\nmetadata: {{ name: main, namespace: platform }}\nspec:\n  title: APIs\n  \
-             git: {{ repository: '{repository}', identities: GitAuthor }}\n---\n\
-             apiVersion: portico.dev/v1alpha1\nkind: Team\nmetadata: {{ name: shop, namespace: shop }}\nspec:\n  title: Shop\n  \
-             members: [{{ mail: sara@acme.example, access: {{ teams: Full, credentials: Full }} }}]\n"
-        )
-    }
-
     /// What grants `shop` its access to a plan.
     pub fn grant(&self, plan: &str) -> String {
         format!("{}---\n{}", files::subscription("web-basic", plan), files::credential("web-basic", "web-basic"))
@@ -346,13 +338,6 @@ impl Tenancy {
     /// An operator for these namespaces, with the very rights that the chart gives it.
     pub fn operator(&self, identity: &str) -> Setup {
         self.operator_as(identity, self.installed(false))
-    }
-
-    /// The same with a portal, in which one may be anybody, and where that is.
-    pub fn operator_with_portal(&self, identity: &str) -> (Setup, SocketAddr) {
-        let portal = ports::free_address();
-        let arguments = ["--portal", &portal.to_string(), "--local-sign-in"];
-        (self.operator_as(identity, self.installed(true)).arguments(arguments), portal)
     }
 
     /// Applies the chart's roles for an operator of these namespaces, and what its portal needs; the kubeconfig of its service

@@ -81,6 +81,10 @@ fn from_a_plan_to_a_call_and_to_the_end_of_it() {
     let _gateway = tenancy.gateway_of(&[first.xds(), second.xds()]);
     let (shop, plan) = (tenancy.namespace("shop"), format!("{}/echo-basic", tenancy.namespace("apis")));
 
+    // Documents are in ConfigMaps.
+    let reference = format!("/apis/{}/echo/reference/v1", tenancy.namespace("apis"));
+    Visitor::new(at_first).wait_for(&reference, "/things/{id}");
+
     // She comes to a replica that does not lead.
     let mut sara = Visitor::new(at_second);
     sara.wait_for("/", "Echo");
@@ -130,6 +134,46 @@ fn from_a_plan_to_a_call_and_to_the_end_of_it() {
     assert_eq!(tenancy.status(&key), 200, "nobody has brought it here");
     sync.now();
     tenancy.wait_status(&key, 401);
+}
+
+#[test]
+fn an_answer_in_the_portal_is_that_persons() {
+    let (tenancy, repo, bare) = site();
+    let plan = "kind: Plan\nmetadata: { name: echo-asked, namespace: apis }\nspec:\n  title: Asked\n  products: [{ name: echo }]\n  \
+                approval: { mode: Manual, approvers: [{ kind: User, name: olga@acme.example }] }\n";
+    let plan = format!("apiVersion: portico.dev/v1alpha1\n{plan}");
+    repo.commit_file("asked.yaml", &tenancy.here(&plan));
+    repo.push();
+    tenancy.apply(&plan);
+    tenancy.apply(&tenancy.portal(&bare.display().to_string()));
+    let mut sync = Sync::new(&tenancy, &bare);
+    let (setup, portal) = tenancy.operator_with_portal("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let (mut sara, mut olga) = (Visitor::new(portal), Visitor::new(portal));
+    sara.wait_for("/", "Echo");
+    sara.sign_in("sara@acme.example");
+    olga.sign_in("olga@acme.example");
+    let shop = tenancy.namespace("shop");
+    let asked = format!("{}/echo-asked", tenancy.namespace("apis"));
+    let (_, answer) = sara.subscribe(&asked, &format!("{shop}/web"));
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    sync.now();
+    let page = olga.wait_for("/requests", "Web shop");
+    let granted = olga.post(&Visitor::form(&page, "/grant"));
+    assert_eq!(granted.status, 303, "{}", granted.body);
+    assert!(sync.log().starts_with("Olga <olga@acme.example> by Portico: Grant"), "{}", sync.log());
+    sync.now();
+    let key = tenancy.key("shop", "web-echo");
+    tenancy.wait_status(&key, 200);
+    let page = sara.wait_for(&format!("/subscriptions/{shop}/web-echo"), "Show the key");
+    assert_eq!(key_in(&sara.post(&Visitor::form(&page, "/reveal"))), key);
+    let approvals = sync.git(&["ls-tree", "-r", "--name-only", "main"]);
+    let approval = approvals.lines().find(|path| path.contains("approvals/")).expect("there is an answer");
+    let name = approval.rsplit('/').next().and_then(|file| file.strip_suffix(".yaml")).expect("a file");
+    tenancy.wait_condition("Approval", "apis", name, "Ready", ("True", "Ready"));
+    let decided = &tenancy.object("Approval", "apis", name).expect("it is there").data["status"]["decided"];
+    assert_eq!((&decided["by"], decided["commit"].is_string()), (&"olga@acme.example".into(), true), "{decided}");
 }
 
 /// `git daemon` for the folder of a bare repository. It ends when this is dropped.

@@ -228,6 +228,19 @@ mod tests {
     }
 
     #[test]
+    fn only_labelled_secrets_are_read() {
+        let labelled = |label: &str| {
+            let mut secret = made();
+            secret.metadata.labels = Some([(LABEL.to_owned(), label.to_owned())].into());
+            certificates(&secret).map(|(_, texts)| texts.len())
+        };
+        for label in [CERTIFICATE, GIT, SIGN_IN, IMPORT] {
+            assert_eq!(labelled(label), Some(2), "{label}");
+        }
+        assert_eq!((labelled(LABEL_VALUE), labelled("other")), (None, None));
+    }
+
+    #[test]
     fn what_somebody_changed_is_seen() {
         let mut secret = made();
         secret.data.get_or_insert_default().insert("api-key".to_owned(), ByteString(b"guess me".to_vec()));
