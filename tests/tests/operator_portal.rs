@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
 
 use portico_tests::http::Answer;
 use portico_tests::operator::Tenancy;
@@ -112,7 +113,19 @@ fn from_a_plan_to_a_call_and_to_the_end_of_it() {
     sync.now();
     let page = sara.wait_for(&landed, "Show the key");
     let reveal = Visitor::form(&page, "/reveal");
-    let key = key_in(&sara.post(&reveal));
+    // Two windows at the same moment: one of them shows it.
+    let pages: Vec<Answer> = thread::scope(|scope| {
+        let ask = |portal| {
+            scope.spawn({
+                let (mut sara, reveal) = (sara.at(portal), reveal.clone());
+                move || sara.post(&reveal)
+            })
+        };
+        [at_first, at_second].map(ask).map(|page| page.join().expect("an answer")).into()
+    });
+    let shows: Vec<&Answer> = pages.iter().filter(|page| page.body.contains("ptk_")).collect();
+    assert_eq!(shows.len(), 1, "{pages:?}");
+    let key = key_in(shows[0]);
     tenancy.wait_status(&key, 200);
     let told = |sara: &mut Visitor| sara.post(&reveal).body.contains("was shown once already");
     assert!(told(&mut sara));
@@ -134,6 +147,7 @@ fn from_a_plan_to_a_call_and_to_the_end_of_it() {
     assert_eq!(tenancy.status(&key), 200, "nobody has brought it here");
     sync.now();
     tenancy.wait_status(&key, 401);
+    assert!(follower.stop().success(), "the portal keeps nobody from giving the lease back");
 }
 
 #[test]

@@ -109,12 +109,13 @@ impl Written {
         });
         let folder = git.path.clone().unwrap_or_default();
         let landed: Arc<Mutex<Vec<CommitId>>> = Arc::default();
-        let foresight = Foresight {
+        let mut foresight = Foresight {
             reading: self.reading.clone(),
             portal: portal.clone(),
             target: target.clone(),
             folder: folder.clone(),
             landed: landed.clone(),
+            said: None,
         };
         let options = Options { folder: folder.clone(), committer: committer(Some(&git)) };
         let writer = Writer::new(target.clone(), options, move |proposal: &Proposal<'_>| foresight.preview(proposal));
@@ -174,11 +175,19 @@ struct Foresight {
     folder: String,
     /// What was written here and may not be in the cluster yet.
     landed: Arc<Mutex<Vec<CommitId>>>,
+    said: Option<Said>,
+}
+
+/// What those commits are about, with one commit on the branch: requests that land together ask once.
+struct Said {
+    base: CommitId,
+    landed: Vec<CommitId>,
+    touched: Vec<(CommitId, Vec<Touched>)>,
 }
 
 impl Foresight {
-    fn preview(&self, proposal: &Proposal<'_>) -> Vec<Diagnostic> {
-        let written = self.written();
+    fn preview(&mut self, proposal: &Proposal<'_>) -> Vec<Diagnostic> {
+        let written = self.written(proposal.base);
         let mut problems: Vec<Diagnostic> = proposal
             .changes
             .iter()
@@ -209,29 +218,36 @@ impl Foresight {
     }
 
     /// What was written and is not in the cluster yet, as the branch has it now.
-    fn written(&self) -> Vec<(ObjectKey, Option<Spec>)> {
-        let commits = lock(&self.landed).clone();
+    fn written(&mut self, base: CommitId) -> Vec<(ObjectKey, Option<Spec>)> {
+        let landed = lock(&self.landed).clone();
+        let known = self.said.take().filter(|said| said.base == base && said.landed == landed);
+        let said = known.unwrap_or_else(|| self.look(base, landed));
         let mut waiting: HashMap<ObjectKey, Option<Spec>> = HashMap::new();
         let mut done = Vec::new();
-        for commit in commits {
-            let touched = match self.target.touched(commit, &self.folder) {
-                Ok(touched) => touched.unwrap_or_default(),
-                Err(error) => {
-                    tracing::debug!(%commit, error = chain(&error), "it cannot be told what a commit is about");
-                    continue;
+        self.reading.look(|core| {
+            for (commit, touched) in &said.touched {
+                let mut open = touched.iter().filter(|one| !stands(core, one)).peekable();
+                if open.peek().is_none() {
+                    done.push(*commit);
                 }
-            };
-            let open = self.reading.look(|core| {
-                let open = touched.into_iter().filter(|one| !stands(core, one));
-                open.map(|one| (one.key, one.now)).collect::<Vec<_>>()
-            });
-            if open.is_empty() {
-                done.push(commit);
+                waiting.extend(open.map(|one| (one.key.clone(), one.now.clone())));
             }
-            waiting.extend(open);
-        }
+        });
         lock(&self.landed).retain(|commit| !done.contains(commit));
+        self.said = Some(said);
         waiting.into_iter().collect()
+    }
+
+    fn look(&self, base: CommitId, landed: Vec<CommitId>) -> Said {
+        let about = |commit: &CommitId| match self.target.touched(*commit, &self.folder) {
+            Ok(touched) => Some((*commit, touched.unwrap_or_default())),
+            Err(error) => {
+                tracing::debug!(%commit, error = chain(&error), "it cannot be told what a commit is about");
+                None
+            }
+        };
+        let touched = landed.iter().filter_map(about).collect();
+        Said { base, landed, touched }
     }
 
     /// With the Portal of whose repository its author is, which may want signatures.
