@@ -60,13 +60,21 @@ impl Visitor {
     }
 
     /// Asks for a page, and goes where it leads, until it is one that is shown.
+    ///
+    /// # Panics
+    ///
+    /// Without an answer.
     pub fn follow(&mut self, path: &str) -> Answer {
-        let mut answer = self.get(path);
+        self.try_follow(path).unwrap_or_else(|| panic!("nobody answers {path}"))
+    }
+
+    fn try_follow(&mut self, path: &str) -> Option<Answer> {
+        let mut answer = self.try_get(path)?;
         for _ in 0..5 {
             let Some(to) = Visitor::leads_to(&answer) else { break };
-            answer = self.get(&to);
+            answer = self.try_get(&to)?;
         }
-        answer
+        Some(answer)
     }
 
     /// Sends a form.
@@ -129,7 +137,7 @@ impl Visitor {
     pub fn wait_for(&mut self, path: &str, text: &str) -> Answer {
         let mut last = None;
         let found = wait::within(wait::PATIENCE, || {
-            let answer = self.follow(path);
+            let answer = self.try_follow(path)?;
             let shows = answer.body.contains(text);
             last = Some(answer.clone());
             shows.then_some(answer)

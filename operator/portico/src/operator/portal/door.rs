@@ -60,7 +60,7 @@ impl Door {
         let finder = Arc::new(Finder { memory: memory.clone(), known: Mutex::default() });
         let mut opened = Box::pin(opened);
         let mut portal: Option<Router> = None;
-        // All connections end when somebody else leads, or this one does: what they were told may not be so any more.
+        // They end when this replica leads no longer: what it would tell from then on may not be so.
         let mut connections = JoinSet::new();
         let mut announcing: Option<AbortHandle> = None;
         let mut leads = *leader.borrow_and_update();
@@ -89,7 +89,9 @@ impl Door {
                         return;
                     }
                     leads = *leader.borrow_and_update();
-                    connections.abort_all();
+                    if !leads {
+                        connections.abort_all();
+                    }
                     if let Some(announcing) = announcing.take() {
                         announcing.abort();
                     }
