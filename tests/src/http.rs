@@ -29,6 +29,7 @@ pub struct Ask {
     path: String,
     headers: Vec<(String, String)>,
     body: String,
+    patience: Duration,
 }
 
 /// What came back.
@@ -73,13 +74,33 @@ impl Ask {
 
     /// Any method.
     pub fn method(method: &str, path: &str) -> Ask {
-        Ask { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: String::new() }
+        Ask {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: String::new(),
+            patience: TIMEOUT,
+        }
     }
 
     /// The same with a header more.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Ask {
         self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with what a form says.
+    #[must_use]
+    pub fn form(mut self, pairs: &[(String, String)]) -> Ask {
+        self.body = serde_urlencoded::to_string(pairs).expect("pairs are a form");
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    /// The same, for an answer that may take longer than others.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Ask {
+        self.patience = patience;
         self
     }
 
@@ -150,7 +171,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// When the connection is closed or breaks, or after ten seconds.
+    /// When the connection is closed or breaks, or after ten seconds, unless the request has more time.
     ///
     /// # Panics
     ///
@@ -175,7 +196,7 @@ impl Connection {
                 let body = body.collect().await?.to_bytes();
                 Ok((head, body))
             };
-            let (head, body) = tokio::time::timeout(TIMEOUT, exchange)
+            let (head, body) = tokio::time::timeout(ask.patience, exchange)
                 .await
                 .map_err(|_| NoAnswer::TooSlow)?
                 .map_err(NoAnswer::Broken)?;

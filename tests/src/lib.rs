@@ -29,4 +29,5 @@ pub mod repo;
 pub mod scenario;
 pub mod scripts;
 pub mod upstream;
+pub mod visitor;
 pub mod wait;

@@ -1,6 +1,8 @@
 //! `portico operator`, built and started beside a real API server, and the files of a small desired state in namespaces of
 //! their own.
 
+mod portal;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +17,7 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::core::GroupVersionKind;
 use kube::discovery::ApiResource;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::cluster::part::spawn;
@@ -335,11 +337,12 @@ impl Tenancy {
 
     /// An operator for these namespaces, with the very rights that the chart gives it.
     pub fn operator(&self, identity: &str) -> Setup {
-        self.operator_as(identity, self.installed())
+        self.operator_as(identity, self.installed(false))
     }
 
-    /// Applies the chart's roles for an operator of these namespaces; the kubeconfig of its service account.
-    fn installed(&self) -> PathBuf {
+    /// Applies the chart's roles for an operator of these namespaces, and what its portal needs; the kubeconfig of its service
+    /// account.
+    fn installed(&self, portal: bool) -> PathBuf {
         let release = self.namespace("platform");
         let values = json!({
             "namespaces": self.namespaces(),
@@ -350,6 +353,7 @@ impl Tenancy {
                 },
                 "people": { "create": false },
             },
+            "portal": { "enabled": portal },
             "admission": { "enabled": false },
             "crds": { "install": false },
         });
@@ -358,7 +362,9 @@ impl Tenancy {
         let rendered = helm::helm(&arguments, &values.to_string()).unwrap_or_else(|complaint| panic!("{complaint}"));
         let rights = ["ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
         let objects = helm::parse(&rendered);
-        let rights = objects.iter().filter(|object| rights.iter().any(|kind| object["kind"] == *kind));
+        let is_portals = |object: &Value| object["kind"] == "Secret" && object["metadata"]["name"] == "portico-portal";
+        let rights =
+            objects.iter().filter(|object| rights.iter().any(|kind| object["kind"] == *kind) || is_portals(object));
         let rights: Vec<String> =
             rights.map(|object| serde_yaml::to_string(object).expect("an object is YAML")).collect();
         self.cluster.apply_in(&release, &rights.join("---\n"));

@@ -285,7 +285,9 @@ fn in_whatever_order_it_is_deleted_and_made_again() {
         seen.may_change = true;
         let _operator = life.operator();
         life.put_documents();
-        OBJECTS.iter().for_each(|(name, _)| put(&life, name));
+        for (name, _) in &OBJECTS {
+            put(&life, name);
+        }
         let wanted = orphaned(&pictures[1].0);
         life.wait("declare and approve", &wanted, &mut seen, || {});
         // What the keys that are gone get is in the picture from the first deletion on.

@@ -8,6 +8,7 @@ pub mod counts;
 mod fence;
 pub mod lease;
 pub mod outbox;
+pub mod portal;
 pub mod read;
 pub mod secret;
 pub mod status;

@@ -25,6 +25,8 @@ pub const LABEL_VALUE: &str = "api-key";
 pub const CERTIFICATE: &str = "certificate";
 /// The label's value on a Secret with the credentials of a Portal's Git repository.
 pub const GIT: &str = "git";
+/// The label's value on a Secret that a Portal names for signing in: of the identity provider's client, of the mail server's user.
+pub const SIGN_IN: &str = "sign-in";
 /// The label's value on a Secret with keys that clients use already.
 pub const IMPORT: &str = "import";
 /// The label's value, and the name, of the Secret in which Portico remembers which keys were imported in a namespace: the
@@ -139,9 +141,11 @@ pub fn read(secret: &Secret) -> Option<Delivered> {
     Some(Delivered { name, uid, credential, owner, from, version, keys, is_altered })
 }
 
-/// The texts in a Secret with certificates, credentials for Git or keys to import; `None` if it is not labelled as one.
+/// The texts in a Secret with certificates, credentials for Git, what is needed to sign in, or keys to import; `None` if it is not
+/// labelled as one.
 pub fn certificates(secret: &Secret) -> Option<(Name, BTreeMap<String, String>)> {
-    if secret.labels().get(LABEL).is_none_or(|value| value != CERTIFICATE && value != GIT && value != IMPORT) {
+    let label = secret.labels().get(LABEL)?;
+    if ![CERTIFICATE, GIT, SIGN_IN, IMPORT].contains(&label.as_str()) {
         return None;
     }
     let texts = secret.data.iter().flatten();
@@ -221,6 +225,19 @@ mod tests {
         let [owner, one, two] = uids();
         assert_eq!((found.credential, found.owner), (Name::new("shop", "web"), owner));
         assert_eq!(found.from.as_deref(), Some([one, two].as_slice()));
+    }
+
+    #[test]
+    fn only_labelled_secrets_are_read() {
+        let labelled = |label: &str| {
+            let mut secret = made();
+            secret.metadata.labels = Some([(LABEL.to_owned(), label.to_owned())].into());
+            certificates(&secret).map(|(_, texts)| texts.len())
+        };
+        for label in [CERTIFICATE, GIT, SIGN_IN, IMPORT] {
+            assert_eq!(labelled(label), Some(2), "{label}");
+        }
+        assert_eq!((labelled(LABEL_VALUE), labelled("other")), (None, None));
     }
 
     #[test]

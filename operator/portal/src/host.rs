@@ -18,7 +18,8 @@ pub trait Host: Send + Sync + 'static {
     /// What is read now, as a word that changes with it: a commit. Whatever was made of files is good for as long as it stays.
     fn revision(&self) -> BoxFuture<'_, Option<String>>;
 
-    /// A file that a product names, by its path relative to the product's own file. `None`: there is no such file.
+    /// A file that a product names, by its path relative to the product's own file; one in a `ConfigMap` as `NAME/KEY`. `None`:
+    /// there is no such file.
     fn file<'a>(&'a self, product: &'a Name, path: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, HostError>>;
 
     /// A secret that a Portal names: in its namespace, under a key, which may be left out where there is one only.
@@ -67,6 +68,11 @@ pub trait Host: Send + Sync + 'static {
     fn recall(&self, kind: &'static str) -> BoxFuture<'_, Result<Arc<Remembered>, HostError>> {
         let _ = kind;
         ready(Ok(Arc::default())).boxed()
+    }
+
+    /// Whether somebody else brings what is written to where it is read, as Argo CD and Flux do, in their own time.
+    fn is_synced(&self) -> bool {
+        false
     }
 }
 
@@ -144,7 +150,7 @@ pub struct Landed {
     pub commit: String,
 }
 
-/// A wish that was not carried out: nothing is different.
+/// A wish that was not carried out: nothing is different, unless it says so.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Refused {
     /// It would not do what is wanted.
@@ -159,4 +165,7 @@ pub enum Refused {
     /// It cannot be written now.
     #[error("{0}")]
     Unavailable(String),
+    /// Nobody knows whether it was written: sent again, it is carried out once.
+    #[error("{0}")]
+    Unsure(String),
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use portico_core::Core;
+use portico_core::key::Name;
 use tokio::sync::watch;
 
 /// The writing half. There is one.
@@ -42,6 +43,11 @@ impl Shared {
         let answer = change(&mut self.core.write().unwrap_or_else(PoisonError::into_inner));
         self.changes.send_modify(|count| *count += 1);
         answer
+    }
+
+    /// The name as the core has it already, see [`Core::intern`]. Nobody is told: that changes nothing.
+    pub fn intern(&mut self, name: &Name) -> Name {
+        self.core.write().unwrap_or_else(PoisonError::into_inner).intern(name)
     }
 
     /// The core, to look at it.

@@ -49,6 +49,9 @@ pub(crate) async fn submit(
         Refused::Unavailable(why) => {
             Oops::Unavailable(format!("It could not be written: {why}. Nothing has changed; try again."))
         }
+        Refused::Unsure(why) => Oops::Unavailable(format!(
+            "It is not known whether it was written: {why}. Send the same form again: what it says is done once."
+        )),
     })
 }
 

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
@@ -140,6 +140,16 @@ pub struct Operator {
     /// Where `/livez`, `/readyz` and `/metrics` are served
     #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:8080", env = "PORTICO_HTTP")]
     pub http: SocketAddr,
+    /// Where the developer portal is served, by the holder of the Lease; the other replicas pass on to it. By default nowhere. It
+    /// needs the Secret `<lease>-portal`, which the chart makes
+    #[arg(long, value_name = "ADDR", env = "PORTICO_PORTAL")]
+    pub portal: Option<SocketAddr>,
+    /// An address of this replica by which the others reach its portal
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1", env = "PORTICO_REPLICA_ADDRESS")]
+    pub replica_address: IpAddr,
+    /// Let whoever comes to the portal from this machine sign in as anybody, for trying out. It then answers nobody else
+    #[arg(long, env = "PORTICO_LOCAL_SIGN_IN")]
+    pub local_sign_in: bool,
     /// The name of the Lease whose holder writes
     #[arg(long, default_value = "portico", env = "PORTICO_LEASE")]
     pub lease: String,

@@ -41,8 +41,16 @@ pub fn arguments(
         let is_said = known.get_env().and_then(OsStr::to_str).is_some_and(|name| environment(name).is_some());
         if !is_said {
             let text = text_of(&value).with_context(|| format!("{}: `{key}` is neither a text nor a list", place()))?;
-            all.push(format!("--{}", known.get_long().unwrap_or_default()).into());
-            all.push(text.into());
+            let takes_value = known.get_action().takes_values();
+            if !takes_value && !matches!(text.as_str(), "true" | "false") {
+                bail!("{}: `{key}` is neither true nor false", place());
+            }
+            if takes_value || text == "true" {
+                all.push(format!("--{}", known.get_long().unwrap_or_default()).into());
+            }
+            if takes_value {
+                all.push(text.into());
+            }
         }
     }
     all.extend(given[2..].iter().cloned());
@@ -102,6 +110,13 @@ mod tests {
         let options = operator(text, &["--xds", "127.0.0.1:2"], None).expect("it reads");
         assert_eq!((options.namespaces, options.lease.as_str()), (vec!["a".to_owned(), "b".to_owned()], "other"));
         assert_eq!(options.xds, "127.0.0.1:2".parse().expect("an address"));
+    }
+
+    #[test]
+    fn what_is_on_or_off_is_said_so() {
+        let is_on = |text: &str| operator(text, &[], None).map(|options| options.local_sign_in).ok();
+        assert_eq!((is_on("localSignIn: true\n"), is_on("localSignIn: false\n")), (Some(true), Some(false)));
+        assert_eq!(is_on("localSignIn: perhaps\n"), None);
     }
 
     #[test]

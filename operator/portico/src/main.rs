@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod config;
 mod operator;
+mod portal;
 mod report;
 mod state;
 mod tree;

@@ -3,6 +3,7 @@
 mod arrival;
 mod difference;
 mod health;
+mod portal;
 
 use std::fs;
 use std::path::{Path, PathBuf};

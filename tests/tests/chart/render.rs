@@ -14,13 +14,18 @@ use serde_json::{Value, json};
 use crate::site::site;
 
 /// Values that differ in what they lead to.
-const SETS: [(&str, &str); 7] = [
+const SETS: [(&str, &str); 8] = [
     ("default", ""),
     ("gateways", "{gateways: [{environment: platform/sandbox, ports: [{name: http, port: 80, containerPort: 8000}]}]}"),
     (
         "namespaced",
         "{namespaces: [shop, orders], rbac: {secrets: {namespaces: [shop]}, people: {create: false}}, \
          crds: {install: false}, admission: {enabled: false}}",
+    ),
+    (
+        "portal",
+        "{portal: {enabled: true, port: 9000, localSignIn: true}, \
+         networkPolicy: {portalFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress}}}]}}",
     ),
     ("cluster-wide secrets", "{rbac: {secrets: {clusterWide: true}, people: {aggregate: false}}}"),
     ("policies that only check", "{admission: {stamp: false, separateDuties: false, usernamePrefix: 'oidc:'}}"),
@@ -111,6 +116,28 @@ fn the_server_accepts_every_object() {
             });
         }
     }
+}
+
+#[test]
+fn a_portal_has_a_way_in() {
+    let (_, values) = SETS[3];
+    let objects = objects(values);
+    let ports = &find(&objects, "Service", "portico")["spec"]["ports"];
+    let port = ports.as_array().expect("ports").iter().find(|port| port["name"] == "portal").expect("the portal's");
+    assert_eq!((&port["port"], &port["targetPort"]), (&json!(9000), &json!("portal")));
+    let pod = &find(&objects, "Deployment", "portico")["spec"]["template"]["spec"]["containers"][0];
+    let arguments = pod["args"].as_array().expect("arguments");
+    for wanted in ["--portal=0.0.0.0:9000", "--replica-address=$(POD_IP)", "--local-sign-in"] {
+        assert!(arguments.contains(&json!(wanted)), "{wanted}");
+    }
+    let policy = &find(&objects, "NetworkPolicy", "portico")["spec"];
+    let way = policy["ingress"].as_array().expect("rules").iter().find(|rule| rule["ports"][0]["port"] == "portal");
+    let from = &way.expect("a rule for the portal")["from"][0]["namespaceSelector"]["matchLabels"];
+    assert_eq!(from["kubernetes.io/metadata.name"], "ingress");
+    // It holds nothing yet: Portico puts the key in, and an upgrade leaves it there.
+    assert!(find(&objects, "Secret", "portico-portal")["data"].is_null());
+    let without = self::objects("");
+    assert!(!without.iter().any(|object| object["metadata"]["name"] == "portico-portal"));
 }
 
 #[test]

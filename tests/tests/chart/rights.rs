@@ -3,6 +3,7 @@
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
 };
+use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::PostParams;
 use portico_tests::cluster::{Cluster, block_on};
@@ -183,7 +184,7 @@ fn an_operator_of_some_namespaces_has_rights_there_only() {
     let home = cluster.namespace("home");
     let values = format!(
         "{{namespaces: [{one}, {two}], rbac: {{secrets: {{namespaces: [{one}]}}, people: {{create: false}}}}, \
-         crds: {{install: false}}, admission: {{enabled: false}}}}"
+         crds: {{install: false}}, admission: {{enabled: false}}, portal: {{enabled: true}}}}"
     );
     let config = cluster.kubeconfig_admin();
     let (chart, config) = (chart(), config.to_string_lossy());
@@ -201,6 +202,32 @@ fn an_operator_of_some_namespaces_has_rights_there_only() {
         &[&list[0], &list[1], &status[0], &status[1], &secrets[0]],
         &[&list[2], &list[3], &status[2], &secrets[1], &secrets[2], &secrets[3], "list subscriptions.portico.dev *"],
     );
+    // What the portal needs: one Secret that the chart makes, and a few ConfigMaps.
+    let here = |questions: [&str; 5]| questions.map(|question| format!("{question} {home}"));
+    let allowed = here([
+        "get secrets:small-portico-portal",
+        "update secrets:small-portico-portal",
+        "create configmaps",
+        "get configmaps:small-portico-shown-0",
+        "update configmaps:small-portico-shown-15",
+    ]);
+    let denied = here([
+        "get secrets",
+        "get secrets:small-portico-xds",
+        "delete secrets:small-portico-portal",
+        "get configmaps",
+        "update configmaps:other",
+    ]);
+    check(cluster, &who, &allowed.each_ref().map(String::as_str), &denied.each_ref().map(String::as_str));
+    // An upgrade leaves there what Portico has put there.
+    cluster.apply_in(
+        &home,
+        "{apiVersion: v1, kind: Secret, metadata: {name: small-portico-portal}, stringData: {sealing-key: a-key}}",
+    );
+    helm(&[&["upgrade"], &arguments[..]].concat(), &values).unwrap_or_else(|complaint| panic!("{complaint}"));
+    let kept: Api<Secret> = Api::namespaced(cluster.admin(), &home);
+    let kept = block_on(kept.get("small-portico-portal")).expect("it is there");
+    assert_eq!(kept.data.expect("it holds something")["sealing-key"].0, b"a-key");
     helm(&["uninstall", "small", "--namespace", &home, "--kubeconfig", &config], "").expect("it goes");
     wait::until("its rights are gone", || (!may(cluster, &who, &secrets[0])).then_some(()));
 }

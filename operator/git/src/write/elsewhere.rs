@@ -119,6 +119,16 @@ impl Line {
         }
     }
 
+    /// Notes in the copy where the branch is once the other side has taken a push.
+    pub(crate) fn taken(&self, copy: &Git, moves: &[Move]) {
+        let branch = moves.iter().find(|one| self.branch.as_deref() == Some(one.name.as_str()));
+        let Some(to) = branch.and_then(|one| one.to) else { return };
+        if let Err(error) = copy.reference(FETCHED, to, true, "pushed") {
+            // It is noted with the next fetch.
+            tracing::debug!(url = self.url, error = error.message(), "the copy does not say where the branch is");
+        }
+    }
+
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }

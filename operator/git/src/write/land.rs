@@ -244,7 +244,11 @@ impl Session<'_> {
 
     fn publish(&mut self, moves: &[Move], files: &[FileChange], checkouts: &[Checkout]) -> Result<(), Unmoved> {
         match &self.state.place {
-            Where::There(line) => line.push(moves),
+            Where::There(line) => {
+                line.push(moves)?;
+                line.taken(&self.repository.git, moves);
+                Ok(())
+            }
             Where::Here { .. } => {
                 let committer = signature(&self.state.options.committer)?;
                 // Files change with the branch, and with no other.

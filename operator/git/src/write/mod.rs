@@ -29,6 +29,7 @@ mod request;
 mod review;
 mod stage;
 mod store;
+mod touched;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -46,6 +47,7 @@ pub use apply::FileChange;
 pub use elsewhere::Elsewhere;
 pub use known::REMEMBERED_COMMITS;
 pub use request::{Edit, IdempotencyKey, NotAnId, Person, Request, RequestId};
+pub use touched::Touched;
 
 /// So many requests may wait to be written.
 const QUEUE: usize = 4_096;

@@ -12,4 +12,5 @@ mod once;
 mod remote;
 mod review;
 mod stage;
+mod touched;
 mod work_tree;

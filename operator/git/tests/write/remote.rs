@@ -340,3 +340,20 @@ fn one_on_this_machine_is_written_as_such() {
     assert_eq!(git(&bare, &["rev-parse", "main"]), commit.to_string());
     assert!(!Path::new(&hand.beside("copy")).exists());
 }
+
+#[test]
+fn what_was_pushed_is_followed_in_the_copy() {
+    let served = Served::new();
+    let target = Target::Elsewhere(served.elsewhere("copy"));
+    let writer = served.writer("copy", |_: &Proposal<'_>| Vec::new());
+    let commit = writer.land(vec![set(Kind::Team, "shop", "spec.title", "One")]);
+    let touched = |target: &Target| target.touched(commit, "").expect("it can be read");
+    assert_eq!(touched(&target).expect("it was pushed from here").len(), 1);
+
+    // Another one knows nothing before it has asked.
+    let target = Target::Elsewhere(served.elsewhere("other"));
+    assert_eq!(touched(&target), None);
+    let writer = served.writer("other", |_: &Proposal<'_>| Vec::new());
+    assert_eq!(writer.wait(writer.writer.waiting()).expect("it answers"), []);
+    assert_eq!(touched(&target).expect("it was fetched").len(), 1);
+}

@@ -62,6 +62,7 @@ pub(crate) async fn show(
         return Ok(Redirect::to(&crate::gather::address("subscriptions", &subscription)).into_response());
     }
     let frame = portal.reading.look(|core| Frame::of(&portal, core, &visitor));
+    let is_synced = portal.host.is_synced();
     let events = format!(
         "/landed/{commit}/events?{}",
         serde_urlencoded::to_string([("namespace", &about.namespace), ("name", &about.name)]).unwrap_or_default()
@@ -76,11 +77,17 @@ pub(crate) async fn show(
     };
     let body = html! {
         div.narrow.stack-wide {
-            div.head { h1 { "One moment" } p.lead { "It is written down. This page goes on by itself." } }
+            div.head {
+                h1 { "One moment" }
+                p.lead { "It is written down. This page goes on by itself." }
+                @if is_synced {
+                    p.muted { "Whoever syncs the repository brings it here, which can take some minutes. You need not wait: nothing is lost." }
+                }
+            }
             div data-follow=(events) role="status" {
                 ol.progress {
                     li.done data-step="written" { "Written down, as commit " code { (commit.chars().take(12).collect::<String>()) } }
-                    (step("read", Reached::Written, "Read by Portico"))
+                    (step("read", Reached::Written, if is_synced { "Synced into the cluster" } else { "Read by Portico" }))
                     (step("done", Reached::Read, "Enforced by the gateway"))
                 }
             }

@@ -28,7 +28,7 @@ pub(super) async fn text(portal: &Portal, product: &Name, version: &str) -> Opti
     }
     let path = match (source.path, source.config_map) {
         (Some(path), _) => path,
-        (None, Some(map)) => map.key,
+        (None, Some(map)) => format!("{}/{}", map.name, map.key),
         (None, None) => return None,
     };
     Some(match portal.host.file(product, &path).await {

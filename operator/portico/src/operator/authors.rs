@@ -6,8 +6,6 @@
 //! reached takes nothing away, not even after a restart.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +14,13 @@ use portico_core::batch::{Author, Change, Object, Signature, Spec};
 use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_crds::{Decided, Identities, PortalGit, PortalSpec};
-use portico_git::watch::{Auth, Remote, Signal, Trigger, watch_remote};
+use portico_git::watch::{Remote, Signal, Trigger, watch_remote};
 use portico_git::{Options, Reader, Repository};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, spawn_blocking};
 
 use super::held::Held;
+use super::repository::{auth, credentials, folder, url};
 use crate::up::chain;
 
 /// How often a repository is asked for new commits.
@@ -229,32 +228,6 @@ pub fn remembered(decided: Decided) -> Option<Arc<Author>> {
     Some(Arc::new(Author::Commit { mail: by.into(), commit: commit?.into(), signature, portal: None }))
 }
 
-/// The text of a Portal's credentials, if it needs any, or why it is not there.
-fn credentials(portal: &Name, git: &PortalGit, held: &Held) -> Result<Option<String>, String> {
-    let Some(secret) = &git.credentials else { return Ok(None) };
-    let name = portal.beside(&secret.name);
-    held.only(&name, secret.key.as_deref()).map(Some).ok_or_else(|| {
-        format!(
-            "there is no Secret `{}` with the label `portico.dev/secret: git` and the key of its credentials",
-            secret.name
-        )
-    })
-}
-
-/// Where a Portal's copy is: another place for another repository, so that nothing of the one before is read.
-fn folder(portal: &Name, git: &PortalGit) -> String {
-    let safe = |text: &str| {
-        text.bytes()
-            .map(
-                |byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("-{byte:02x}") },
-            )
-            .collect::<String>()
-    };
-    let mut place = safe(&format!("{}#{}", git.repository, git.branch));
-    place.truncate(160);
-    format!("{}.{}.{place}", portal.namespace(), portal.name())
-}
-
 /// Where news go.
 struct Sender {
     portal: Name,
@@ -308,26 +281,8 @@ fn begin(
     credentials: Option<&str>,
     copy: &Path,
 ) -> Result<(portico_git::watch::Watch, Reader), String> {
-    let failed = |error: std::io::Error| format!("cannot use {}: {error}", copy.display());
-    std::fs::create_dir_all(copy).map_err(failed)?;
-    let auth = match credentials.map(str::trim) {
-        None => Auth::Git,
-        Some(key) if key.starts_with("-----BEGIN") => {
-            let path = copy.join("portico-key");
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed)?;
-            writeln!(file, "{key}").map_err(failed)?;
-            Auth::SshKey(path)
-        }
-        Some(token) => Auth::Token { user: "portico".to_owned(), token: token.to_owned() },
-    };
-    let url =
-        if git.repository.starts_with('/') { format!("file://{}", git.repository) } else { git.repository.clone() };
+    let auth = auth(credentials, copy).map_err(|error| format!("cannot use {}: {error}", copy.display()))?;
+    let url = url(git);
     let repository = copy.join("copy.git");
     let branch = Some(git.branch.clone());
     let remote = Remote { url, branch, copy: repository.clone(), auth, interval: INTERVAL };

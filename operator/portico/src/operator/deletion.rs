@@ -30,12 +30,14 @@ impl Engine {
     pub(super) fn deletion(&self, key: &ObjectKey) -> Option<Step> {
         let standing = self.objects.get(key)?;
         match key.kind {
-            Kind::ApiProduct | Kind::Plan => match (self.core.guard(key), standing.is_guarded, standing.is_deleted) {
-                (Guard::Needed, false, false) => Some(Step::Guard),
-                (Guard::Unwanted, true, _) | (Guard::Idle, true, true) => Some(Step::Release),
-                _ => None,
-            },
-            Kind::Subscription => self.core.is_taken(key).then_some(Step::Delete),
+            Kind::ApiProduct | Kind::Plan => {
+                match (self.core.read().guard(key), standing.is_guarded, standing.is_deleted) {
+                    (Guard::Needed, false, false) => Some(Step::Guard),
+                    (Guard::Unwanted, true, _) | (Guard::Idle, true, true) => Some(Step::Release),
+                    _ => None,
+                }
+            }
+            Kind::Subscription => self.core.read().is_taken(key).then_some(Step::Delete),
             _ => None,
         }
     }

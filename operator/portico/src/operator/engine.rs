@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use portico_core::Core;
 use portico_core::batch::{Author, Batch, Change, Fact};
 use portico_core::delta::{Delta, KeyWish, OutputKey, Put, Removal};
 use portico_core::intern::Interner;
@@ -24,6 +23,7 @@ use portico_kube::secret::Key;
 use portico_kube::status::Observed;
 use portico_kube::uid::Uid;
 use portico_kube::watch::{Seen, Source};
+use portico_portal::Shared;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
@@ -83,7 +83,7 @@ pub struct Health {
 
 /// Everything that one cluster needs.
 pub struct Engine {
-    pub(super) core: Core,
+    pub(super) core: Shared,
     server: Server,
     pub(super) held: Arc<Held>,
     pub(super) client: Client,
@@ -104,7 +104,7 @@ pub struct Engine {
     authors: Authors,
     /// Those who wrote something, each once: most wrote much.
     people: Interner<Arc<Author>>,
-    documents: Documents,
+    pub(super) documents: Documents,
     /// Sources that were not listed yet.
     missing: HashSet<Source>,
     changes: Vec<Change>,
@@ -129,12 +129,16 @@ pub struct Engine {
     revocations: Vec<(Name, u64, Instant)>,
 }
 
+/// Something that somebody wants to know of the engine, between two of its steps.
+pub type Question = Box<dyn FnOnce(&Engine) + Send>;
+
 /// What the engine listens to.
 pub struct Inputs {
     pub seen: mpsc::Receiver<Seen>,
     pub gateways: mpsc::UnboundedReceiver<server::Event>,
     pub done: mpsc::UnboundedReceiver<Done>,
     pub authors: mpsc::UnboundedReceiver<News>,
+    pub questions: mpsc::UnboundedReceiver<Question>,
     pub leader: watch::Receiver<bool>,
     pub stop: watch::Receiver<bool>,
 }
@@ -157,7 +161,7 @@ impl Engine {
     pub fn new(parts: Parts) -> Self {
         let Parts { server, held, client, sources, done, authors, notes, metrics, health } = parts;
         Engine {
-            core: Core::new(),
+            core: Shared::new(),
             server,
             held,
             client,
@@ -217,6 +221,10 @@ impl Engine {
                     }
                 }
                 Some(news) = inputs.authors.recv() => self.learn(news),
+                Some(question) = inputs.questions.recv() => {
+                    question(&self);
+                    continue;
+                }
                 Ok(()) = inputs.leader.changed() => {
                     let is_leader = *inputs.leader.borrow_and_update();
                     self.lead(is_leader);
@@ -311,7 +319,7 @@ impl Engine {
             self.leaving.clear();
             let batch = tracing::info_span!("batch", changes = changes.len(), facts = facts.len());
             let _entered = batch.enter();
-            let delta = self.core.apply(Batch { now: Timestamp::now(), changes, facts });
+            let delta = self.core.change(|core| core.apply(Batch { now: Timestamp::now(), changes, facts }));
             // What was cancelled stays so without a memory of ours: the API server lets nobody take `cancelAt` back then. Which plan
             // a Subscription is on stands in its status.
             let Delta { removals, puts, keys, ended: _, on: _, statuses, recomputed, wake } = delta;

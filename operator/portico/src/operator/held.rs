@@ -1,7 +1,7 @@
 //! What gateways need and the core does not know: keys and certificates, as Secrets have them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use portico_core::api_key::ApiKey;
 use portico_core::batch::Fact;
@@ -35,6 +35,11 @@ impl Held {
     /// The keys of a credential, oldest first.
     pub fn of(&self, credential: &Name) -> Vec<Key> {
         read(&self.keys).get(credential).cloned().unwrap_or_default()
+    }
+
+    /// The fingerprints of all keys.
+    pub fn fingerprints(&self) -> HashSet<Arc<str>> {
+        read(&self.keys).values().flatten().map(|key| key.key.fingerprint()).collect()
     }
 
     /// Whether another credential has the same key.

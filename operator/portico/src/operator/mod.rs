@@ -10,6 +10,8 @@ mod held;
 mod http;
 mod metrics;
 mod notes;
+mod portal;
+mod repository;
 mod rush;
 mod secrets;
 mod traces;
@@ -25,6 +27,7 @@ use portico_envoy::server::{Server, Tls};
 use portico_envoy::translate::Options;
 use portico_kube::counts::Place;
 use portico_kube::lease::{self, Terms};
+use portico_kube::portal::Memory;
 use portico_kube::watch::{Scope, watch as watch_cluster};
 use portico_kube::{Client, Config};
 use tokio::net::TcpListener;
@@ -75,7 +78,7 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
     let tls = options.xds_tls.as_deref().map(certificates).transpose()?;
     let metrics = Metrics::new();
     let (health, known) = watch::channel(Health::default());
-    let http = http::serve(options.http, known, metrics.clone(), server.clone()).await?;
+    let http = http::serve(options.http, known.clone(), metrics.clone(), server.clone()).await?;
     let terms = Terms {
         namespace: namespace.clone(),
         name: options.lease.clone(),
@@ -102,22 +105,36 @@ async fn operate(options: &Operator) -> anyhow::Result<()> {
 
     let copies = options.copies.clone().unwrap_or_else(|| std::env::temp_dir().join(format!("portico-{identity}")));
     let (wrote, authors) = mpsc::unbounded_channel();
-    let notes = Notes::start(client.clone(), identity);
+    let (ask, questions) = mpsc::unbounded_channel();
+    let notes = Notes::start(client.clone(), identity.clone());
+    let memory = Memory::beside(&client, &namespace, &options.lease);
     let engine = Engine::new(Parts {
         server,
-        held,
+        held: held.clone(),
         client,
         sources,
         done,
-        authors: Authors::new(copies, wrote),
+        authors: Authors::new(copies.clone(), wrote),
         notes,
         metrics,
         health,
     });
-    let inputs = Inputs { seen, gateways, done: finished, authors, leader: leader.clone(), stop: stopped };
+    let mut visited = None;
+    if let Some(address) = options.portal {
+        let (local, own) = (options.local_sign_in, options.replica_address);
+        let reading = engine.core.reading();
+        let site = portal::Site { reading, held, memory, questions: ask, copies, local, identity, own };
+        let (address, task) = portal::serve(address, site, leader.clone(), known).await?;
+        visited = Some(task);
+        tracing::info!(portal = %address, "the portal is open");
+    }
+    let inputs = Inputs { seen, gateways, done: finished, authors, questions, leader: leader.clone(), stop: stopped };
     engine.run(inputs).await;
     // Nobody listens to it any more, so that the lease is given back, and the next one need not wait for its end.
     serving.abort();
+    if let Some(visited) = visited {
+        visited.abort();
+    }
     drop(end_counting);
     if let Err(error) = counting.await {
         tracing::warn!(%error, "what was counted last is not kept");

@@ -59,7 +59,9 @@ pub enum Done {
 impl Engine {
     /// Begins to write a status; false if there is nothing to write.
     pub(super) fn write_status(&mut self, key: &ObjectKey) -> bool {
-        let (Some(standing), Some(status)) = (self.objects.get(key), self.core.status(key)) else { return false };
+        let (Some(standing), Some(status)) = (self.objects.get(key), self.core.read().status(key)) else {
+            return false;
+        };
         let wanted = wanted(&status, &standing.observed, Timestamp::now());
         if standing.observed.is(&wanted) {
             return false;

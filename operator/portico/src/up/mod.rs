@@ -7,7 +7,6 @@ mod gateway;
 mod keys;
 mod memory;
 mod portal;
-mod preview;
 mod say;
 mod shown;
 

@@ -12,21 +12,19 @@ use anyhow::Context;
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use portico_core::key::{Kind, Name};
-use portico_git::text::FieldPath;
 use portico_git::watch::Trigger;
-use portico_git::write::{self, Edit, IdempotencyKey, Options, Person, Proposal, Request, RequestId, Target, Writer};
+use portico_git::write::{Options, Proposal, Target, Writer};
 use portico_git::{CommitId, Repository};
 use portico_portal::{
-    self as portal, Host, HostError, Key, Landed, Portal, Reading, Refused, Remembered, SealingKey, Settings, Wish,
+    Host, HostError, Key, Landed, Portal, Reading, Refused, Remembered, SealingKey, Settings, Wish,
 };
 use tokio::net::TcpListener;
-use tokio::task::spawn_blocking;
 
 use super::control::ask;
 use super::engine::{Event, chain};
 use super::memory::Memory;
-use super::preview::preview;
 use super::shown::ShownKeys;
+use crate::portal::{aside, committer, preview, refused, repository, request, stopping};
 
 /// The longest file that the portal shows, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -124,25 +122,11 @@ struct Embedded {
     writer: OnceLock<Writer>,
 }
 
-fn stopping() -> HostError {
-    HostError("Portico is stopping".to_owned())
-}
-
-/// Does what takes a while where nobody waits for it but whoever asked.
-async fn aside<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, HostError> + Send + 'static,
-) -> Result<T, HostError> {
-    spawn_blocking(work).await.map_err(|_| stopping())?
-}
-
 impl Embedded {
     fn writer(&self) -> &Writer {
         self.writer.get_or_init(|| {
-            let git = self.reading.look(|core| core.portals().find_map(|(_, spec)| spec.git));
-            let committer = Person {
-                name: git.as_ref().and_then(|git| git.committer_name.clone()).unwrap_or_else(|| "Portico".to_owned()),
-                mail: git.and_then(|git| git.committer_mail).unwrap_or_else(|| "portico@localhost".to_owned()),
-            };
+            let git = self.reading.look(repository);
+            let committer = committer(git.as_ref().map(|(_, git)| git));
             let reading = self.reading.clone();
             let previews =
                 move |proposal: &Proposal<'_>| reading.look(|core| preview(core, proposal.before, proposal.changes));
@@ -171,30 +155,6 @@ fn file_secret(folder: &Path, secret: &Name, key: Option<&str>) -> Result<String
     };
     let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// A wish in the writer's words.
-fn request(wish: Wish) -> Result<Request, Refused> {
-    let Wish { id, once, name, mail, summary, edits } = wish;
-    let wrong = |error: &dyn std::fmt::Display| Refused::Unavailable(error.to_string());
-    let path = |path: &str| path.parse::<FieldPath>().map_err(|error| wrong(&error));
-    let edits = edits.into_iter().map(|edit| {
-        Ok(match edit {
-            portal::Edit::Put(object) => Edit::Put(object),
-            portal::Edit::Set { key, path: field, value } => Edit::Set { key, path: path(field)?, value },
-            portal::Edit::Unset { key, path: field } => Edit::Unset { key, path: path(field)? },
-            portal::Edit::Delete(key) => Edit::Delete(key),
-        })
-    });
-    Ok(Request {
-        id: RequestId::new(&id).map_err(|error| wrong(&error))?,
-        once: IdempotencyKey::new(&once).map_err(|error| wrong(&error))?,
-        author: Person { name, mail },
-        summary,
-        base: None,
-        edits: edits.collect::<Result<_, Refused>>()?,
-        review: false,
-    })
 }
 
 impl Host for Embedded {
@@ -259,17 +219,9 @@ impl Host for Embedded {
 
     fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {
         async move {
-            let request = request(wish)?;
-            match self.writer().submit(request).await {
-                Ok(landed) => {
-                    self.trigger.look();
-                    Ok(Landed { commit: landed.commit.to_string() })
-                }
-                Err(write::Refused::Invalid(problems)) => Err(Refused::Problems(problems)),
-                Err(write::Refused::Conflict(conflict)) => Err(Refused::Conflict(conflict.to_string())),
-                Err(write::Refused::KeyReused { .. }) => Err(Refused::SentBefore),
-                Err(error) => Err(Refused::Unavailable(chain(&error))),
-            }
+            let landed = self.writer().submit(request(wish)?).await.map_err(refused)?;
+            self.trigger.look();
+            Ok(Landed { commit: landed.commit.to_string() })
         }
         .boxed()
     }

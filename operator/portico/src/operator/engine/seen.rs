@@ -140,7 +140,8 @@ impl Engine {
         }
         let standing = self.objects.get(&key)?;
         // What was found before holds for as long as it says the same.
-        let known = self.core.object(&key).filter(|known| known.spec == object.spec).and_then(|known| known.author);
+        let known =
+            self.core.read().object(&key).filter(|known| known.spec == object.spec).and_then(|known| known.author);
         let known = known.filter(|author| matches!(**author, Author::Commit { .. }));
         let before = known.or_else(|| standing.remembered.clone());
         self.authors.of(object, standing.author.as_ref(), before, standing.is_void)
@@ -172,7 +173,8 @@ impl Engine {
         // What was said and is not taken in yet comes first.
         self.settle();
         for key in keys {
-            let Some(mut object) = self.core.object(&key).filter(|_| self.objects.contains_key(&key)) else { continue };
+            let known = self.core.read().object(&key).filter(|_| self.objects.contains_key(&key));
+            let Some(mut object) = known else { continue };
             let author = self.author(&object);
             if author != object.author {
                 object.author = author;
@@ -264,7 +266,7 @@ impl Engine {
             Change::Put(Object { name, spec: Spec::Portal(spec), .. }) => Some((name.clone(), spec.clone())),
             _ => None,
         });
-        let portals: Vec<(Name, Box<PortalSpec>)> = self.core.portals().chain(waiting).collect();
+        let portals: Vec<(Name, Box<PortalSpec>)> = self.core.read().portals().chain(waiting).collect();
         for (name, spec) in portals {
             if self.authors.portal(&name, Some(&spec), &self.held) {
                 self.changes.push(Change::Findings(name.clone().of(Kind::Portal), self.authors.findings(&name)));
