@@ -14,6 +14,7 @@ use crate::seal::SealingKey;
 use crate::search::Search;
 use crate::session::{Session, Sessions, Way, Who};
 use crate::shared::Reading;
+use crate::sign_in::mail::Outbox;
 use crate::sign_in::oidc::Providers;
 
 /// How a portal is run.
@@ -35,6 +36,7 @@ pub struct Portal {
     pub(crate) limiter: Arc<Limiter>,
     pub(crate) search: Arc<Search>,
     pub(crate) providers: Arc<Providers>,
+    pub(crate) outbox: Arc<Outbox>,
     local: Option<bool>,
 }
 
@@ -60,6 +62,7 @@ impl Portal {
         Portal {
             reading,
             host,
+            outbox: Arc::new(Outbox::new(key.clone())),
             sessions: Arc::new(Sessions::new(key)),
             limiter: Arc::default(),
             search: Arc::default(),
@@ -85,11 +88,21 @@ impl Portal {
         }
     }
 
+    /// Who a visitor is now who came a while ago: nobody, where the session has ended.
+    pub(crate) fn again(&self, core: &Core, visitor: &Visitor) -> Visitor {
+        self.visitor(core, visitor.session.clone().filter(|session| self.sessions.still(session)))
+    }
+
     /// Who somebody is that has signed in; `None` where that way to sign in is not open.
     pub(crate) fn look_up(&self, core: &Core, who: &Who) -> Option<Result<Person, Refusal>> {
         let is_enough = match &who.way {
             Way::Local if !self.is_local(core) => return None,
             Way::Local => false,
+            Way::Mail => {
+                let (_, spec) = this_portal(core)?;
+                spec.sign_in?.mail_link?;
+                false
+            }
             Way::Oidc { issuer, .. } => {
                 let (_, spec) = this_portal(core)?;
                 let oidc = spec.sign_in?.oidc.filter(|oidc| oidc.issuer == *issuer)?;

@@ -133,6 +133,9 @@ pub(crate) async fn events(
                 return None;
             }
             loop {
+                // Whoever is signed out or suspended meanwhile is told nothing more.
+                let visitor = portal.reading.look(|core| portal.again(core, &visitor));
+                visitor.person.as_ref()?;
                 let now = reached(&portal, &visitor, &commit, &subscription).await.ok()?;
                 if Some(now) != before {
                     let event = Event::default().event("step").data(now.word());
