@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
@@ -18,16 +18,17 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// is an error.
 pub struct Connection {
     runtime: Runtime,
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     peer: SocketAddr,
 }
 
-/// A request without a body.
+/// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
     method: String,
     path: String,
     headers: Vec<(String, String)>,
+    body: String,
 }
 
 /// What came back.
@@ -72,7 +73,7 @@ impl Ask {
 
     /// Any method.
     pub fn method(method: &str, path: &str) -> Ask {
-        Ask { method: method.to_owned(), path: path.to_owned(), headers: Vec::new() }
+        Ask { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: String::new() }
     }
 
     /// The same with a header more.
@@ -88,11 +89,25 @@ impl Ask {
         self.header("x-api-key", key)
     }
 
+    /// The same with a form.
+    #[must_use]
+    pub fn form(mut self, fields: &[(&str, &str)]) -> Ask {
+        let pairs = fields.iter().map(|(name, value)| format!("{}={}", escaped(name), escaped(value)));
+        self.body = pairs.collect::<Vec<_>>().join("&");
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
     /// The same for a host.
     #[must_use]
     pub fn host(self, host: &str) -> Ask {
         self.header("host", host)
     }
+}
+
+/// As forms and addresses have it.
+fn escaped(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 impl Answer {
@@ -155,7 +170,9 @@ impl Connection {
         for (name, value) in &ask.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Empty::new()).unwrap_or_else(|error| panic!("not a request: {ask:?}: {error}"));
+        let request = request
+            .body(Full::from(ask.body.clone()))
+            .unwrap_or_else(|error| panic!("not a request: {ask:?}: {error}"));
         let sender = &mut self.sender;
         self.runtime.block_on(async {
             let exchange = async {

@@ -7,7 +7,8 @@
 //! - Applications and their subscriptions belong to the Team that the application names, else to all Teams of its namespace.
 //!   `access.teams` sees (`Read`) and changes (`Full`) them; `access.credentials` sees that keys are there, or has them.
 //! - Requests are decided by the plan's approvers, and where it names none by owners with full access. Nobody decides about
-//!   their own request, nor about their team's. A group cannot decide here: an Approval is a commit, and its author has none.
+//!   their own request, nor about their team's. A group cannot decide here: an Approval is a commit, and its author has none. So who
+//!   is in a team by a group only does not decide for it, and may not answer its requests either.
 
 use portico_core::Core;
 use portico_core::batch::Author;
@@ -154,7 +155,7 @@ fn is_approver(person: &Person, plan: &Name, spec: &PlanSpec) -> bool {
         ApproverKind::User => person.is(&approver.name),
         ApproverKind::Team => {
             let team = Name::new(plan.namespace(), approver.name.as_str());
-            person.teams.iter().any(|membership| membership.team == team)
+            person.is_named_by(&team)
         }
         ApproverKind::Group => false,
     })
@@ -175,7 +176,7 @@ pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Resu
     let decides = asked(core, subscription).last().is_some_and(|plan| {
         let Some(spec) = core.plan(plan) else { return false };
         if spec.approval.approvers.is_empty() {
-            owns(Some(person), plan, AccessLevel::Full)
+            person.access_by_name(plan.namespace()).teams >= AccessLevel::Full
         } else {
             is_approver(person, plan, spec)
         }

@@ -34,7 +34,7 @@ pub(crate) struct Row {
 /// The teams of a person whose applications they may see.
 pub(crate) fn teams(core: &Core, person: &Person) -> Vec<Team> {
     let sees = person.teams.iter().filter(|membership| membership.access.teams >= AccessLevel::Read);
-    sees.map(|Membership { team, title, access: _ }| {
+    sees.map(|Membership { team, title, access: _, named: _ }| {
         let named = core.applications_of(team);
         let mut applications: Vec<Row> = named
             .chain(core.applications_without_team(team.namespace()))

@@ -3,4 +3,5 @@
 mod matrix;
 mod scale;
 mod secure;
+mod teams;
 mod world;
