@@ -98,6 +98,11 @@ impl Mailpit {
         self.smtp
     }
 
+    /// Where it tells of them.
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
     /// The mails that it was given so far, oldest first.
     ///
     /// # Panics

@@ -183,20 +183,20 @@ fn old_links_many_mails_and_a_server_that_is_down() {
 fn mails_go_encrypted_to_a_server_that_is_believed_with_a_password() {
     let authority = Mutual::new();
     let identity = authority.gateway("localhost", &authority);
-    let mailpit = Mailpit::start_with(&identity, "portal:a password of tests");
+    let mailpit = Mailpit::start_with(&identity, "portal:a-password-of-tests");
     let settings = "tls: StartTls, username: portal, password: { name: portal-mail }";
     let mut scenario = portal("localhost", mailpit.smtp().port(), settings);
     let certificate = identity.authority.clone().into_os_string();
     let secret = scenario.launch.state().join("secrets/platform/portal-mail");
     fs::create_dir_all(&secret).expect("a folder");
     fs::set_permissions(scenario.launch.state(), Permissions::from_mode(0o700)).expect("it is ours");
-    fs::write(secret.join("password"), "a password of tests\n").expect("a file");
+    fs::write(secret.join("password"), "a-password-of-tests\n").expect("a file");
     let at = scenario.launch.portal();
     {
         let portico = scenario.up();
         assert_eq!(ask(&mut Browser::new(at), "sara@acme.example").status, 503, "nobody has signed its certificate");
         assert!(portico.output().contains("no mail can be sent"), "{}", portico.output());
-        assert!(!portico.output().contains("a password of tests"), "the password is in the log");
+        assert!(!portico.output().contains("a-password-of-tests"), "the password is in the log");
     }
     scenario.launch = scenario.launch.variable("SSL_CERT_FILE", certificate);
     let _portico = scenario.up();
