@@ -25,6 +25,7 @@ test: ## all tests, those with a real Envoy included
 	@PORTICO_ENVOY="$$(scripts/envoy)"; PORTICO_KUBERNETES="$$(scripts/kubernetes)"; PORTICO_HELM="$$(scripts/helm)"; \
 	PORTICO_ARGOCD="$$(scripts/argocd)"; PORTICO_FLUX="$$(scripts/flux)"; PORTICO_OTELCOL="$$(scripts/otelcol)"; \
 	PORTICO_GITSERVER="$$(scripts/gitserver)"; export PORTICO_GITSERVER; \
+	PORTICO_MAILPIT="$$(scripts/mailpit)"; export PORTICO_MAILPIT; \
 	PORTICO_BROWSER="$$(scripts/browser)"; export PORTICO_BROWSER; \
 	PORTICO_SCHEMATHESIS="$$(scripts/schemathesis)"; export PORTICO_SCHEMATHESIS; \
 	PORTICO_BIN="$(abspath $(or $(CARGO_TARGET_DIR),target))/debug/portico"; \

@@ -137,7 +137,7 @@ pub struct OidcSignIn {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
     pub scopes: Vec<String>,
-    /// The claim that lists a person's groups, for example `groups`.
+    /// The claim that lists a person's groups, for example `groups`. A Team may name them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128))]
     pub groups_claim: Option<String>,
@@ -155,7 +155,7 @@ pub struct MailLink {
     pub from: String,
     /// The mail server.
     pub smtp: Smtp,
-    /// How long a link works, for example `15m`. Left out, 15 minutes. A link works once.
+    /// How long a link works, for example `15m`. Left out, 15 minutes; a day at most. A link works once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lifetime: Option<Span>,
 }

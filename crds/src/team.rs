@@ -50,6 +50,12 @@ pub struct TeamSpec {
     #[schemars(length(max = 1024))]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["mail"]))]
     pub members: Vec<Member>,
+    /// Groups of the identity provider whose people count as members in the portal, for as long as they are in the group. What
+    /// Git or Kubernetes decides does not ask for groups: who answers requests has to be a member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub groups: Vec<TeamGroup>,
     /// Mail domains whose people may join, for example `example.com`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(min = 1, max = 253)))]
@@ -73,6 +79,18 @@ pub struct Member {
     #[schemars(length(min = 3, max = 320), regex(pattern = r"^[^@\s]+@[^@\s]+$"))]
     pub mail: String,
     /// What the person may do.
+    #[serde(default)]
+    pub access: Access,
+}
+
+/// A group of the identity provider that has a part in a team.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TeamGroup {
+    /// The group, as the provider's `groupsClaim` lists it.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// What each of its people may do.
     #[serde(default)]
     pub access: Access,
 }

@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -92,7 +93,7 @@ impl Ask {
 
     /// The same with what a form says.
     #[must_use]
-    pub fn form(mut self, pairs: &[(String, String)]) -> Ask {
+    pub fn form(mut self, pairs: &[(impl Serialize, impl Serialize)]) -> Ask {
         self.body = serde_urlencoded::to_string(pairs).expect("pairs are a form");
         self.header("content-type", "application/x-www-form-urlencoded")
     }

@@ -9,6 +9,7 @@
 pub mod admin;
 pub mod argocd;
 pub mod bare;
+pub mod browser;
 pub mod cluster;
 pub mod files;
 pub mod flux;
@@ -18,6 +19,7 @@ pub mod helm;
 pub mod http;
 pub mod life;
 pub mod load;
+pub mod mailpit;
 pub mod mutual;
 pub mod operator;
 pub mod otelcol;

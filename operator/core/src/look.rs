@@ -16,6 +16,11 @@ use crate::key::{Name, ObjectKey};
 use crate::openapi::Unread;
 use crate::world::World;
 
+/// The name under which a group of the identity provider is looked up.
+pub(crate) fn group(name: &str) -> Name {
+    Name::new("", name)
+}
+
 /// Somebody, in the index of people: mail addresses are one name space for everybody, and case says nothing.
 pub(crate) fn person(mail: &str) -> Name {
     Name::new("", mail.to_lowercase())
@@ -92,6 +97,11 @@ impl Core {
     /// Teams that somebody is a member of, in order of their names.
     pub fn teams_of(&self, mail: &str) -> Vec<&Name> {
         self.world.teams_of_member.of(&person(mail)).collect()
+    }
+
+    /// Teams that a group of the identity provider has a part in, in order of their names.
+    pub fn teams_of_group(&self, name: &str) -> Vec<&Name> {
+        self.world.teams_of_group.of(&group(name)).collect()
     }
 
     /// Accounts with a mail address.

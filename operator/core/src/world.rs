@@ -91,6 +91,7 @@ pub(crate) struct World {
     /// By team; those that name none, by their namespace and an empty name.
     pub(crate) applications_of_team: Referrers<Name>,
     pub(crate) teams_of_member: Referrers<Name>,
+    pub(crate) teams_of_group: Referrers<Name>,
     pub(crate) developers_by_mail: Referrers<Name>,
     pub(crate) subscriptions_of_application: Referrers<Name>,
     pub(crate) subscriptions_to_plan: Referrers<Name>,
@@ -389,6 +390,7 @@ impl World {
             Role::ApplicationNamed => &mut self.applications_by_reference,
             Role::ApplicationOf => &mut self.applications_of_team,
             Role::MemberOf => &mut self.teams_of_member,
+            Role::GroupOf => &mut self.teams_of_group,
             Role::AccountOf => &mut self.developers_by_mail,
             Role::SubscriptionOf => &mut self.subscriptions_of_application,
             Role::SubscriptionTo => &mut self.subscriptions_to_plan,
@@ -445,6 +447,7 @@ enum Role {
     ApplicationNamed,
     ApplicationOf,
     MemberOf,
+    GroupOf,
     AccountOf,
     SubscriptionOf,
     SubscriptionTo,
@@ -475,7 +478,9 @@ impl Links for EnvironmentSpec {
 impl Links for TeamSpec {
     fn links(&self, _: &Name) -> Vec<Link> {
         let members = self.members.iter().map(|member| look::person(&member.mail));
-        members.map(|target| Link { role: Role::MemberOf, target }).collect()
+        let members = members.map(|target| Link { role: Role::MemberOf, target });
+        let groups = self.groups.iter().map(|group| look::group(&group.name));
+        members.chain(groups.map(|target| Link { role: Role::GroupOf, target })).collect()
     }
 }
 

@@ -7,11 +7,13 @@ use portico_core::Core;
 use portico_core::key::{Kind, ObjectKey};
 use portico_crds::Phase;
 
+use crate::clock;
 use crate::error::Oops;
 use crate::gather::state;
 use crate::may::{Action, may};
 use crate::people::Person;
-use crate::portal::Portal;
+use crate::portal::{Portal, Visitor};
+use crate::tokens;
 
 /// How often it is looked at in any case: a commit may be read that changes nothing here.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
@@ -76,25 +78,31 @@ fn is_done(core: &Core, about: &ObjectKey) -> Option<bool> {
     }
 }
 
-/// Every step from now on, as it is reached.
-pub(crate) fn steps(
-    portal: Portal,
-    person: Option<Person>,
-    commit: String,
-    about: ObjectKey,
-) -> impl Stream<Item = Reached> {
+/// Who somebody is now who came a while ago: nobody, where the session has ended, or the token does not hold any more.
+async fn still(portal: &Portal, visitor: &Visitor) -> Option<Person> {
+    let Some(token) = &visitor.token else {
+        return portal.reading.look(|core| portal.again(core, visitor)).person;
+    };
+    let known = tokens::of(portal, &token.who.mail).await.ok()?;
+    known.iter().find(|(_, one)| one == token && !one.has_ended(clock::now()))?;
+    portal.reading.look(|core| portal.look_up(core, &token.who))?.ok()
+}
+
+/// Every step from now on, as it is reached, for as long as somebody may know.
+pub(crate) fn steps(portal: Portal, visitor: Visitor, commit: String, about: ObjectKey) -> impl Stream<Item = Reached> {
     let changes = portal.reading.changes();
-    let start = (portal, changes, None::<Reached>);
-    stream::unfold(start, move |(portal, mut changes, before)| {
-        let (commit, about, person) = (commit.clone(), about.clone(), person.clone());
+    let start = (portal, visitor, changes, None::<Reached>);
+    stream::unfold(start, move |(portal, visitor, mut changes, before)| {
+        let (commit, about) = (commit.clone(), about.clone());
         async move {
             if before.is_some_and(Reached::is_last) {
                 return None;
             }
             loop {
-                let now = reached(&portal, person.as_ref(), &commit, &about).await.ok()?;
+                let person = still(&portal, &visitor).await?;
+                let now = reached(&portal, Some(&person), &commit, &about).await.ok()?;
                 if Some(now) != before {
-                    return Some((now, (portal, changes, Some(now))));
+                    return Some((now, (portal, visitor, changes, Some(now))));
                 }
                 tokio::select! {
                     changed = changes.changed() => changed.ok()?,

@@ -7,7 +7,8 @@
 //! - Applications and their subscriptions belong to the Team that the application names, else to all Teams of its namespace.
 //!   `access.teams` sees (`Read`) and changes (`Full`) them; `access.credentials` sees that keys are there, or has them.
 //! - Requests are decided by the plan's approvers, and where it names none by owners with full access. Nobody decides about
-//!   their own request, nor about their team's. A group cannot decide here: an Approval is a commit, and its author has none.
+//!   their own request, nor about their team's. A group cannot decide here: an Approval is a commit, and its author has none. So who
+//!   is in a team by a group only does not decide for it, and may not answer its requests either.
 
 use portico_core::Core;
 use portico_core::batch::Author;
@@ -156,10 +157,7 @@ pub(crate) fn asked(core: &Core, subscription: &Name) -> Vec<Name> {
 fn is_approver(person: &Person, plan: &Name, spec: &PlanSpec) -> bool {
     spec.approval.approvers.iter().any(|approver| match approver.kind {
         ApproverKind::User => person.is(&approver.name),
-        ApproverKind::Team => {
-            let team = plan.beside(&approver.name);
-            person.teams.iter().any(|membership| membership.team == team)
-        }
+        ApproverKind::Team => person.is_named_by(&plan.beside(&approver.name)),
         ApproverKind::Group => false,
     })
 }
@@ -185,7 +183,7 @@ pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Resu
 pub(crate) fn decides_about(core: &Core, person: &Person, subscription: &Name, plan: &Name) -> Result<(), Undecided> {
     let decides = core.plan(plan).is_some_and(|spec| {
         if spec.approval.approvers.is_empty() {
-            owns(Some(person), plan, AccessLevel::Full)
+            person.access_by_name(plan.namespace()).teams >= AccessLevel::Full
         } else {
             is_approver(person, plan, spec)
         }

@@ -1,10 +1,10 @@
 //! Who is who: from a mail address to what the repository says of that person.
 //!
 //! A person is let in who has an account that is approved. Who has no account is let in where the repository names them
-//! nevertheless, as a member of a Team or as an approver of a Plan. Teams are looked up with every request, so what is taken
-//! away is gone at once.
+//! nevertheless, as a member of a Team, through a group of the identity provider that a Team names, or as an approver of a Plan. Teams
+//! are looked up with every request, so what is taken away is gone at once. Groups are those that the provider told at sign-in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use portico_core::Core;
 use portico_core::key::Name;
@@ -27,6 +27,9 @@ pub(crate) struct Membership {
     pub(crate) team: Name,
     pub(crate) title: String,
     pub(crate) access: Access,
+    /// What of that the Team gives to them by name. It is in Git, so that commits of theirs count as a member's; of groups only their
+    /// session knows.
+    pub(crate) named: Option<Access>,
 }
 
 /// What is known of somebody from signing in.
@@ -77,13 +80,20 @@ impl Person {
         self.most(|membership| membership.team.namespace() == namespace)
     }
 
+    /// The same by teams that name this person: what a commit of theirs counts for.
+    pub(crate) fn access_by_name(&self, namespace: &str) -> Access {
+        let near = self.teams.iter().filter(|membership| membership.team.namespace() == namespace);
+        near.filter_map(|membership| membership.named).fold(Access::default(), most)
+    }
+
+    /// Whether a team names this person as a member.
+    pub(crate) fn is_named_by(&self, team: &Name) -> bool {
+        self.teams.iter().any(|membership| membership.team == *team && membership.named.is_some())
+    }
+
     fn most(&self, which: impl Fn(&Membership) -> bool) -> Access {
         let matching = self.teams.iter().filter(|membership| which(membership)).map(|membership| membership.access);
-        matching.fold(Access::default(), |one, other| Access {
-            teams: one.teams.max(other.teams),
-            credentials: one.credentials.max(other.credentials),
-            billing: one.billing.max(other.billing),
-        })
+        matching.fold(Access::default(), most)
     }
 
     /// Whether an address is this person's.
@@ -104,19 +114,38 @@ pub(crate) fn find(core: &Core, known: Known<'_>) -> Result<Person, Refusal> {
             DeveloperState::Suspended => return Err(Refusal::Suspended),
         }
     }
-    let mut teams = Vec::new();
-    for team in core.teams_of(mail) {
-        let Some(spec) = core.team(team) else { continue };
-        for member in spec.members.iter().filter(|member| member.mail.eq_ignore_ascii_case(mail)) {
-            teams.push(Membership { team: team.clone(), title: spec.title.clone(), access: member.access });
-        }
-    }
+    let teams = memberships(core, mail, groups);
     if accounts.is_empty() && teams.is_empty() && !is_enough && !approves(core, mail) {
         return Err(Refusal::Unknown);
     }
     let account = accounts.iter().find_map(|(_, account)| account.name.as_deref());
     let name = name.or(account).map_or_else(|| called(mail), str::to_owned);
     Ok(Person { mail: mail.to_owned(), name, groups: groups.to_vec(), teams })
+}
+
+/// The teams that somebody belongs to, in order of their names: by name, and by groups.
+fn memberships(core: &Core, mail: &str, groups: &[String]) -> Vec<Membership> {
+    let by_name = core.teams_of(mail);
+    let by_group = groups.iter().flat_map(|group| core.teams_of_group(group));
+    let teams: BTreeSet<&Name> = by_name.into_iter().chain(by_group).collect();
+    let memberships = teams.into_iter().filter_map(|team| {
+        let spec = core.team(team)?;
+        let members = spec.members.iter().filter(|member| member.mail.eq_ignore_ascii_case(mail));
+        let named = members.map(|member| member.access).reduce(most);
+        let theirs = spec.groups.iter().filter(|group| groups.contains(&group.name)).map(|group| group.access);
+        let access = named.into_iter().chain(theirs).reduce(most)?;
+        Some(Membership { team: team.clone(), title: spec.title.clone(), access, named })
+    });
+    memberships.collect()
+}
+
+/// What one of two lets.
+fn most(one: Access, other: Access) -> Access {
+    Access {
+        teams: one.teams.max(other.teams),
+        credentials: one.credentials.max(other.credentials),
+        billing: one.billing.max(other.billing),
+    }
 }
 
 /// Whether a plan names somebody as an approver.

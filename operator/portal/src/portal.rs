@@ -16,7 +16,9 @@ use crate::seal::SealingKey;
 use crate::search::Search;
 use crate::session::{Session, Sessions, Way, Who};
 use crate::shared::Reading;
+use crate::sign_in::mail::Outbox;
 use crate::sign_in::oidc::Providers;
+use crate::tokens::Token;
 
 /// How a portal is run.
 #[derive(Clone, Debug)]
@@ -40,6 +42,7 @@ pub struct Portal {
     pub(crate) providers: Arc<Providers>,
     /// What was answered to writes that may be sent again.
     pub(crate) answers: Arc<Answers>,
+    pub(crate) outbox: Arc<Outbox>,
     local: Option<bool>,
 }
 
@@ -54,6 +57,8 @@ impl fmt::Debug for Portal {
 pub(crate) struct Visitor {
     pub(crate) session: Option<Session>,
     pub(crate) person: Option<Person>,
+    /// What a program showed that comes as somebody.
+    pub(crate) token: Option<Token>,
     /// Why somebody who has signed in is not let in.
     pub(crate) refusal: Option<Refusal>,
 }
@@ -65,6 +70,7 @@ impl Portal {
         Portal {
             reading,
             host,
+            outbox: Arc::new(Outbox::new(key.clone())),
             sessions: Arc::new(Sessions::new(key)),
             limiter: Arc::default(),
             search: Arc::default(),
@@ -85,11 +91,16 @@ impl Portal {
         let Some(session) = session else { return Visitor::default() };
         let Some(who) = &session.who else { return Visitor { session: Some(session), ..Visitor::default() } };
         match self.look_up(core, who) {
-            Some(Ok(person)) => Visitor { session: Some(session), person: Some(person), refusal: None },
-            Some(Err(refusal)) => Visitor { session: Some(session), person: None, refusal: Some(refusal) },
+            Some(Ok(person)) => Visitor { session: Some(session), person: Some(person), ..Visitor::default() },
+            Some(Err(refusal)) => Visitor { session: Some(session), refusal: Some(refusal), ..Visitor::default() },
             // They came in by a way that is closed now.
             None => Visitor::default(),
         }
+    }
+
+    /// Who a visitor is now who came a while ago: nobody, where the session has ended.
+    pub(crate) fn again(&self, core: &Core, visitor: &Visitor) -> Visitor {
+        self.visitor(core, visitor.session.clone().filter(|session| self.sessions.still(session)))
     }
 
     /// Who somebody is that has signed in; `None` where that way to sign in is not open.
@@ -97,6 +108,11 @@ impl Portal {
         let is_enough = match &who.way {
             Way::Local if !self.is_local(core) => return None,
             Way::Local => false,
+            Way::Mail => {
+                let (_, spec) = this_portal(core)?;
+                spec.sign_in?.mail_link?;
+                false
+            }
             Way::Oidc { issuer, .. } => {
                 let (_, spec) = this_portal(core)?;
                 let oidc = spec.sign_in?.oidc.filter(|oidc| oidc.issuer == *issuer)?;

@@ -3,6 +3,25 @@ import { base, check, close, look, open, visitor } from "./browser.mjs";
 
 const issuer = process.env.ISSUER;
 
+// Signs out at the provider, which tells the portal, and nobody else is concerned.
+async function signOutThere(page, other) {
+  const isIn = async (who) => {
+    await who.goto(`${base}/applications`);
+    return new URL(who.url()).pathname === "/applications";
+  };
+  check(await isIn(page), "signed in, and not let in");
+  await page.goto(`${issuer}/session/end`);
+  await page.locator('button[name="logout"]').click();
+  await page.waitForURL(/session\/end\/success/);
+  check(!(await isIn(page)), "signed out at the provider, and still in");
+  check(await isIn(other), "somebody else was signed out");
+}
+
+async function tell(body) {
+  const answer = await fetch(`${base}/sign-in/oidc/logout`, { method: "POST", body: new URLSearchParams(body) });
+  return answer.status;
+}
+
 async function leave(mail) {
   const page = await visitor({ allowed: [issuer] });
   await page.goto(`${base}/applications`);
@@ -59,5 +78,23 @@ check((await victim.goto(back)).status() === 422, "an answer is taken that belon
 await victim.goto(`${base}/applications`);
 check(new URL(victim.url()).pathname === "/sign-in", "somebody is signed in with another's answer");
 check((await attacker.goto(back)).status() === 422, "an answer is used twice");
+
+for (const mail of ["mia@acme.example", "sara@acme.example"]) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const now = Math.floor(Date.now() / 1000);
+  const claims = {
+    iss: issuer, aud: "portal", sub: mail, iat: now, exp: now + 60, jti: mail,
+    events: { "http://schemas.openid.net/event/backchannel-logout": {} },
+  };
+  for (const alg of ["none", "RS256", "HS256"]) {
+    const token = `${part({ alg, typ: "logout+jwt" })}.${part(claims)}.${alg === "none" ? "" : part(claims)}`;
+    check((await tell({ logout_token: token })) === 400, `a forged token (${alg}) is taken`);
+  }
+}
+check((await tell({})) === 400, "no token is taken");
+await signOutThere(sara, mia);
+// Who signs in again is in again.
+const again = await signIn("sara@acme.example");
+await signOutThere(again, mia);
 
 await close();

@@ -27,7 +27,7 @@ pub(crate) async fn held(portal: &Portal, headers: &HeaderMap) -> Result<Option<
 /// Whose it is now. Whoever is suspended is nobody.
 pub(crate) fn visitor(portal: &Portal, core: &Core, token: &Token) -> Result<Visitor, Oops> {
     match portal.look_up(core, &token.who) {
-        Some(Ok(person)) => Ok(Visitor { person: Some(person), ..Visitor::default() }),
+        Some(Ok(person)) => Ok(Visitor { person: Some(person), token: Some(token.clone()), ..Visitor::default() }),
         Some(Err(refusal)) => Err(Oops::Nobody(refusal.says())),
         None => Err(UNKNOWN),
     }

@@ -142,7 +142,7 @@ pub(super) async fn events(
     Asked(about): Asked<Followed>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Oops> {
     let about = followed(&commit, &about)?;
-    let steps = follow::steps(portal, visitor.person, commit.clone(), about.clone());
+    let steps = follow::steps(portal, visitor, commit.clone(), about.clone());
     let told = steps.map(move |reached| {
         let change = Change::new(&commit, &about, reached);
         // What serializes to JSON does so here: it is made of words.

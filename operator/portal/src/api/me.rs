@@ -40,7 +40,7 @@ pub(super) async fn show(
     token: Option<Extension<Token>>,
 ) -> Result<Json<Me>, Oops> {
     let person = person(&visitor)?;
-    let teams = person.teams.iter().map(|Membership { team, title, access }| Team {
+    let teams = person.teams.iter().map(|Membership { team, title, access, named: _ }| Team {
         of: Ref::of(team),
         title: title.clone(),
         access: *access,

@@ -107,7 +107,7 @@ pub(crate) async fn events(
     Query(about): Query<About>,
 ) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let subscription = Name::new(about.namespace, about.name);
-    let steps = follow::steps(portal, visitor.person, commit, subscription.of(Kind::Subscription));
+    let steps = follow::steps(portal, visitor, commit, subscription.of(Kind::Subscription));
     let seen = steps.take_while(|reached| ready(*reached != Reached::Unseen));
     let told = seen.map(|reached| Ok(Event::default().event("step").data(word(reached))));
     Sse::new(told).keep_alive(KeepAlive::default())

@@ -1,6 +1,10 @@
 //! Signing in and out.
 
+mod link;
+pub(crate) mod logout;
+pub(crate) mod mail;
 pub(crate) mod oidc;
+mod post;
 mod provider;
 
 use axum::Extension;
@@ -29,6 +33,7 @@ pub(crate) struct After {
 struct Ways {
     local: Option<Vec<Declared>>,
     oidc: Option<String>,
+    mail: bool,
 }
 
 /// A place within the portal; anything else is its first page.
@@ -60,7 +65,11 @@ pub(crate) async fn show(
         let local = portal.is_local(core).then(|| declared(core));
         (
             Frame::of(&portal, core, &visitor),
-            Ways { local, oidc: spec.and_then(|spec| spec.oidc).map(|oidc| oidc.issuer) },
+            Ways {
+                local,
+                mail: spec.as_ref().is_some_and(|spec| spec.mail_link.is_some()),
+                oidc: spec.and_then(|spec| spec.oidc).map(|oidc| oidc.issuer),
+            },
         )
     });
     let body = body(&frame, &ways, &visitor, &session.token, to);
@@ -85,6 +94,7 @@ fn body(frame: &Frame, ways: &Ways, visitor: &Visitor, token: &str, to: &str) ->
                     div { a.button.first href=(format!("/sign-in/oidc?{}", query(to))) { "Go on" } }
                 }
             }
+            @if ways.mail { (mail::form(token, to, ways.oidc.is_none())) }
             @if let Some(people) = &ways.local {
                 @if people.is_empty() {
                     (notice(Tone::Info, &html! {
@@ -113,10 +123,10 @@ fn body(frame: &Frame, ways: &Ways, visitor: &Visitor, token: &str, to: &str) ->
                     }
                 }
             }
-            @if ways.local.is_none() && ways.oidc.is_none() {
+            @if ways.local.is_none() && ways.oidc.is_none() && !ways.mail {
                 (notice(Tone::Info, &html! {
                     strong { "Nobody can sign in here yet" }
-                    p { "Whoever runs this portal has to set up an OpenID Connect provider in its Portal." }
+                    p { "Whoever runs this portal has to set up an OpenID Connect provider or a mail server in its Portal." }
                 }))
             }
         }

@@ -27,7 +27,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// So long a provider's configuration and keys are used before they are asked for again.
-const KEPT: Duration = Duration::from_mins(15);
+pub(super) const KEPT: Duration = Duration::from_mins(15);
+/// So old they may be where something does not fit them that anybody may have sent.
+pub(super) const ASKED_ANEW: Duration = Duration::from_secs(5);
 /// So long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes.
@@ -133,6 +135,10 @@ type Known = HashMap<String, (Instant, Arc<CoreProviderMetadata>)>;
 #[derive(Default)]
 pub(crate) struct Providers {
     known: Mutex<Known>,
+    /// One asks at a time, and the others have the answer of that one.
+    asking: tokio::sync::Mutex<()>,
+    /// Logout tokens that were taken, by issuer and their own name, until when they would be taken.
+    heard: Mutex<HashMap<(String, String), i64>>,
 }
 
 impl fmt::Debug for Providers {
@@ -151,14 +157,21 @@ pub(super) struct Registered {
 }
 
 impl Providers {
-    /// A provider's configuration. `anew`: whatever is known, it is asked again.
-    async fn metadata(&self, issuer: &str, anew: bool) -> Result<Arc<CoreProviderMetadata>, ProviderError> {
+    /// A provider's configuration. What is known is taken while it is younger than that.
+    pub(super) async fn metadata(
+        &self,
+        issuer: &str,
+        younger: Duration,
+    ) -> Result<Arc<CoreProviderMetadata>, ProviderError> {
         let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, metadata)) = known().get(issuer)
-            && at.elapsed() < KEPT
-            && !anew
-        {
-            return Ok(metadata.clone());
+        let young =
+            || known().get(issuer).filter(|(at, _)| at.elapsed() < younger).map(|(_, metadata)| metadata.clone());
+        if let Some(metadata) = young() {
+            return Ok(metadata);
+        }
+        let _asking = self.asking.lock().await;
+        if let Some(metadata) = young() {
+            return Ok(metadata);
         }
         let url = IssuerUrl::new(issuer.to_owned())?;
         let found = CoreProviderMetadata::discover_async(url, &fetch).await;
@@ -167,9 +180,16 @@ impl Providers {
         Ok(found)
     }
 
+    /// Whether a logout token of an issuer is heard for the first time.
+    pub(super) fn hears(&self, issuer: &str, token: &str, until: i64, now: i64) -> bool {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.retain(|_, until| *until > now);
+        heard.insert((issuer.to_owned(), token.to_owned()), until).is_none()
+    }
+
     /// Where somebody goes to sign in.
     pub(super) async fn leave(&self, portal: &Registered) -> Result<Departure, ProviderError> {
-        let metadata = self.metadata(&portal.oidc.issuer, false).await?;
+        let metadata = self.metadata(&portal.oidc.issuer, KEPT).await?;
         let client = Oidc::from_provider_metadata(
             (*metadata).clone(),
             ClientId::new(portal.oidc.client_id.clone()),
@@ -210,7 +230,7 @@ impl Providers {
                 portal.secret.clone().map(ClientSecret::new),
             )
         };
-        let metadata = self.metadata(&portal.oidc.issuer, false).await?;
+        let metadata = self.metadata(&portal.oidc.issuer, KEPT).await?;
         let known = client(&metadata).set_redirect_uri(RedirectUrl::new(portal.back.clone())?);
         let exchange = known
             .exchange_code(AuthorizationCode::new(code))?
@@ -223,7 +243,7 @@ impl Providers {
             claims
         } else {
             // It may have new keys.
-            let metadata = self.metadata(&portal.oidc.issuer, true).await?;
+            let metadata = self.metadata(&portal.oidc.issuer, Duration::ZERO).await?;
             token.claims(&client(&metadata).id_token_verifier(), &nonce)?
         };
         let wanted = portal.oidc.groups_claim.as_deref();
@@ -306,7 +326,8 @@ async fn fetch(request: HttpRequest) -> Result<HttpResponse, FetchError> {
     tokio::time::timeout(PATIENCE, ask).await.map_err(|_| FetchError::Slow)?
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+/// An error with all that led to it.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

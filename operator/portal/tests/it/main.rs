@@ -7,4 +7,5 @@ mod matrix;
 mod requests;
 mod scale;
 mod secure;
+mod teams;
 mod world;

@@ -8,6 +8,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::MockConnectInfo;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use cookie::{Cookie, CookieJar, Key as CookieKey};
 use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use jiff::Timestamp;
@@ -19,6 +20,9 @@ use portico_portal::{
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+/// An identity provider that people may come from.
+pub const ISSUER: &str = "https://id.acme.example";
 
 /// What was wished for, and otherwise nothing.
 #[derive(Default)]
@@ -341,10 +345,32 @@ impl World {
 
     /// Asks, as a browser does.
     pub async fn ask(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.expect("it answers");
-        let (parts, body) = response.into_parts();
-        let body = to_bytes(body, 16 << 20).await.expect("it has an end");
-        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+        self.asking(request).await
+    }
+
+    /// The same, while the world goes on.
+    pub fn asking(&self, request: Request<Body>) -> impl Future<Output = Answer> + Send + use<> {
+        let router = self.router.clone();
+        async move {
+            let response = router.oneshot(request).await.expect("it answers");
+            let (parts, body) = response.into_parts();
+            let body = to_bytes(body, 16 << 20).await.expect("it has an end");
+            Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+        }
+    }
+
+    /// Somebody whom the identity provider says to be in groups, in a session that the portal has sealed.
+    pub fn from_provider(&self, mail: &str, groups: &[&str]) -> Visitor<'_> {
+        let now = Timestamp::now().as_second();
+        let way = json!({ "Oidc": { "issuer": ISSUER, "subject": mail, "session": null } });
+        let session = json!({
+            "id": mail, "token": "t", "began": now, "until": now + 3600, "seen": now, "pending": null,
+            "who": { "mail": mail, "name": null, "groups": groups, "way": way },
+        });
+        let mut jar = CookieJar::new();
+        jar.private_mut(&CookieKey::from(&[3; SealingKey::LENGTH])).add(Cookie::new("portico", session.to_string()));
+        let sealed = jar.get("portico").expect("it was added").value();
+        Visitor { world: self, cookie: format!("portico={sealed}") }
     }
 
     /// Somebody who has not signed in.

@@ -15,9 +15,7 @@ use portico_core::key::{Kind, Name};
 use portico_git::watch::Trigger;
 use portico_git::write::{Options, Proposal, Target, Writer};
 use portico_git::{CommitId, Repository};
-use portico_portal::{
-    Host, HostError, Key, Landed, Portal, Reading, Refused, Remembered, SealingKey, Settings, Wish,
-};
+use portico_portal::{Host, HostError, Key, Landed, Portal, Reading, Refused, Remembered, SealingKey, Settings, Wish};
 use tokio::net::TcpListener;
 
 use super::control::ask;

@@ -85,6 +85,7 @@ impl From<inbox::Request> for Request {
             plan: _,
             impact: Comparison { gains, loses, stays },
             scopes,
+            seen: _,
             undecided,
         } = request;
         Request {
