@@ -40,6 +40,9 @@ await stranger.goto(`${base}/no-such-page`);
 await look(stranger, "not-found");
 await stranger.goto(`${base}/design`);
 await look(stranger, "design");
+await stranger.getByRole("link", { name: "API", exact: true }).click();
+await stranger.locator("details.operation summary").first().click();
+await look(stranger, "api");
 
 const developer = await visitor();
 await signIn(developer, "sara@acme.example");
@@ -58,6 +61,18 @@ for (const hidden of ["/applications/mobile/android", "/subscriptions/mobile/and
 }
 await developer.locator("details.who summary").click();
 await look(developer, "menu");
+await developer.getByRole("link", { name: "Tokens for programs" }).click();
+await look(developer, "tokens-none");
+await developer.getByLabel("What it is for").fill("Nightly report");
+await developer.getByRole("button", { name: "Make it" }).click();
+check(/ppt_[0-9a-z]{63}/.test(await developer.locator("pre code").first().textContent()), "the token is not shown");
+await look(developer, "token");
+await developer.getByRole("link", { name: "I have it" }).click();
+check((await developer.locator("body").textContent()).includes("Nightly report"), "the token is not listed");
+await look(developer, "tokens");
+await developer.getByRole("button", { name: "Revoke Nightly report" }).click();
+check((await developer.locator("body").textContent()).includes("You have no token"), "the token is there still");
+await developer.locator("details.who summary").click();
 await developer.getByRole("button", { name: "Sign out" }).click();
 await developer.goto(`${base}/applications`);
 check(new URL(developer.url()).pathname === "/sign-in", "signed out, and still there");

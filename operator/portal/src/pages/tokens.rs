@@ -39,7 +39,7 @@ pub(crate) async fn show(
         }
         div.stack-wide {
             @if rows.is_empty() { (empty("You have no token", &html! { p { "Make one for a program that should not wait for you to click." } })) }
-            @else { div.card.flush { (lines("Tokens", &["Name", "May", "Ends on", ""], &rows)) } }
+            @else { div.card.flush { (lines("Tokens", &["Name", "May", "Ends on", "What to do"], &rows)) } }
             (form(&frame))
         }
     };
