@@ -15,6 +15,8 @@ const provider = new Provider(ISSUER, {
     backchannel_logout_uri: `${PORTAL}/sign-in/oidc/logout`, backchannel_logout_session_required: true,
   }],
   features: { backchannelLogout: { enabled: true } },
+  // As it comes it asks nobody on this machine, where the portal is.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   jwks: { keys: [key] },
   claims: { openid: ["sub"], email: ["email", "email_verified"], profile: ["name", "groups"] },
   cookies: { keys: ["a key for tests"] },

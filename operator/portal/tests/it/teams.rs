@@ -27,7 +27,7 @@ fn shop(groups: &Value) -> Value {
 }
 
 async fn status(world: &World, mail: &str, groups: &[&str], path: &str) -> StatusCode {
-    world.from_provider(mail, groups).get(path).await.status
+    world.of_provider(mail, groups).get(path).await.status
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn a_group_that_a_team_names_has_a_part_in_it() {
     assert_eq!(status(&world, "new@acme.example", &["auditors"], application).await, StatusCode::OK);
     assert_eq!(status(&world, "new@acme.example", &["auditors"], key).await, StatusCode::NOT_FOUND);
     assert_eq!(status(&world, "new@acme.example", &["shop-developers"], key).await, StatusCode::OK);
-    let developer = world.from_provider("new@acme.example", &["auditors", "shop-developers"]);
+    let developer = world.of_provider("new@acme.example", &["auditors", "shop-developers"]);
     let cancelled = developer.post("/subscriptions/shop/web-open/cancel", "token=t&once=abc&confirm=web-open").await;
     assert_eq!(cancelled.status, StatusCode::SEE_OTHER, "{}", cancelled.body);
     let listed = developer.get("/applications").await.body;
@@ -72,7 +72,7 @@ async fn a_group_answers_no_requests() {
         [json!([]), json!([{ "kind": "Team", "name": "owners" }]), json!([{ "kind": "Group", "name": "owners" }])]
     {
         world.change(vec![put(Kind::Team, "api", "owners", owners.clone()), plan(approvers.clone())]);
-        let owner = world.from_provider("new@acme.example", &["owners"]);
+        let owner = world.of_provider("new@acme.example", &["owners"]);
         assert_eq!(owner.get("/subscriptions/shop/web-asked").await.status, StatusCode::OK, "they see it");
         let answer = owner.post(grant, "token=t&once=abc").await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{approvers}: {}", answer.body);
@@ -80,10 +80,10 @@ async fn a_group_answers_no_requests() {
     // Who is a member of the Team does, but not for a team that they belong to by a group.
     let named = json!({ "title": "Owners", "members": [{ "mail": "new@acme.example", "access": full }] });
     world.change(vec![put(Kind::Team, "api", "owners", named), plan(json!([]))]);
-    let theirs = world.from_provider("new@acme.example", &["auditors"]).post(grant, "token=t&once=abc").await;
+    let theirs = world.of_provider("new@acme.example", &["auditors"]).post(grant, "token=t&once=abc").await;
     assert_eq!(theirs.status, StatusCode::FORBIDDEN, "{}", theirs.body);
     assert!(world.host.wishes.lock().unwrap().is_empty(), "nothing was written");
-    let granted = world.from_provider("new@acme.example", &[]).post(grant, "token=t&once=abc").await;
+    let granted = world.of_provider("new@acme.example", &[]).post(grant, "token=t&once=abc").await;
     assert_eq!(granted.status, StatusCode::SEE_OTHER, "{}", granted.body);
 }
 

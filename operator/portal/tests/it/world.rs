@@ -360,7 +360,7 @@ impl World {
     }
 
     /// Somebody whom the identity provider says to be in groups, in a session that the portal has sealed.
-    pub fn from_provider(&self, mail: &str, groups: &[&str]) -> Visitor<'_> {
+    pub fn of_provider(&self, mail: &str, groups: &[&str]) -> Visitor<'_> {
         let now = Timestamp::now().as_second();
         let way = json!({ "Oidc": { "issuer": ISSUER, "subject": mail, "session": null } });
         let session = json!({
