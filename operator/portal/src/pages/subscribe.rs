@@ -10,7 +10,8 @@ use maud::{Markup, html};
 use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
 use portico_crds::{
-    ApplicationSpec, CredentialSpec, LocalRef, NamespacedRef, RequestedScope, ScopeMode, Security, SubscriptionSpec,
+    ApplicationSpec, CredentialSpec, FieldKind, LocalRef, NamespacedRef, RequestedScope, ScopeMode, Security,
+    SubscriptionSpec,
 };
 
 use super::Named;
@@ -31,6 +32,7 @@ use crate::words::{self, Tone};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Application,
+    Properties,
     Scopes,
     Terms,
     Review,
@@ -40,6 +42,7 @@ impl Step {
     fn word(self) -> &'static str {
         match self {
             Step::Application => "application",
+            Step::Properties => "properties",
             Step::Scopes => "scopes",
             Step::Terms => "terms",
             Step::Review => "review",
@@ -49,6 +52,7 @@ impl Step {
     fn title(self) -> &'static str {
         match self {
             Step::Application => "Application",
+            Step::Properties => "Details",
             Step::Scopes => "Scopes",
             Step::Terms => "Terms",
             Step::Review => "Review",
@@ -64,6 +68,8 @@ struct Draft {
     team: String,
     title: String,
     description: String,
+    /// What the plan wants to know.
+    properties: BTreeMap<String, String>,
     /// Scopes that are asked for.
     scopes: Vec<String>,
     reasons: BTreeMap<String, String>,
@@ -88,8 +94,13 @@ impl Draft {
                 "environment" => draft.environment = value,
                 "once" => draft.once = value,
                 other => {
-                    if let Some(scope) = other.strip_prefix("reason:").filter(|_| !value.is_empty()) {
+                    if value.is_empty() {
+                        continue;
+                    }
+                    if let Some(scope) = other.strip_prefix("reason:") {
                         draft.reasons.insert(scope.to_owned(), value);
+                    } else if let Some(property) = other.strip_prefix("property:") {
+                        draft.properties.insert(property.to_owned(), value);
                     }
                 }
             }
@@ -108,6 +119,9 @@ impl Draft {
                 (hidden("team", &self.team))
                 (hidden("title", &self.title))
                 (hidden("description", &self.description))
+            }
+            @if step != Step::Properties {
+                @for (name, value) in &self.properties { (hidden(&format!("property:{name}"), value)) }
             }
             @if step != Step::Scopes {
                 @for scope in &self.scopes { (hidden("scope", scope)) }
@@ -154,6 +168,22 @@ impl Draft {
             Step::Application if self.description.chars().count() > 4096 => {
                 Some("The description is too long.".to_owned())
             }
+            Step::Properties => offer.properties.iter().find_map(|property| {
+                let answer = self.properties.get(&property.name).map(String::as_str);
+                match (property.kind, answer) {
+                    (FieldKind::Checkbox, answer) if property.required && answer != Some("true") => {
+                        Some(format!("“{}” needs a yes.", property.title))
+                    }
+                    (_, None) if property.required => Some(format!("“{}” has to be answered.", property.title)),
+                    (FieldKind::Choice, Some(answer)) if !property.choices.iter().any(|choice| choice == answer) => {
+                        Some(format!("Choose one of the answers to “{}”.", property.title))
+                    }
+                    (_, Some(answer)) if answer.chars().count() > 1024 => {
+                        Some(format!("The answer to “{}” is too long.", property.title))
+                    }
+                    _ => None,
+                }
+            }),
             Step::Scopes => offer
                 .scopes
                 .iter()
@@ -172,6 +202,9 @@ impl Draft {
 /// The steps that apply.
 fn steps(offer: &Offer) -> Vec<Step> {
     let mut steps = vec![Step::Application];
+    if !offer.properties.is_empty() {
+        steps.push(Step::Properties);
+    }
     if !offer.scopes.is_empty() {
         steps.push(Step::Scopes);
     }
@@ -219,6 +252,7 @@ pub(crate) async fn go_on(
     }
     let mut draft = Draft::read(&pairs);
     draft.scopes.retain(|scope| offer.scopes.iter().any(|known| known.name == *scope));
+    draft.properties.retain(|name, _| offer.properties.iter().any(|known| known.name == *name));
     let said = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let steps = steps(&offer);
     let at = steps.iter().position(|step| said("step") == Some(step.word())).unwrap_or_default();
@@ -272,6 +306,7 @@ pub(crate) async fn go_on(
             change: None,
             scopes: scopes.collect(),
             accepted_terms: offer.card.terms.as_ref().map(|terms| terms.version.clone()),
+            properties: draft.properties.clone(),
             suspend: false,
             cancel_at: None,
             go_live: false,
@@ -350,6 +385,7 @@ fn show(frame: &Frame, offer: &Offer, draft: &Draft, step: Step, missing: Option
                     (draft.carried(step))
                     @match step {
                         Step::Application => (application_step(offer, draft)),
+                        Step::Properties => (properties_step(offer, draft)),
                         Step::Scopes => (scopes_step(offer, draft)),
                         Step::Terms => (terms_step(offer, draft)),
                         Step::Review => (review_step(offer, draft)),
@@ -425,6 +461,36 @@ fn application_step(offer: &Offer, draft: &Draft) -> Markup {
     }
 }
 
+fn properties_step(offer: &Offer, draft: &Draft) -> Markup {
+    html! {
+        section.stack {
+            h2 { "What the owner of this API wants to know" }
+            @for (index, property) in offer.properties.iter().enumerate() {
+                @let id = format!("property-{index}");
+                @let name = format!("property:{}", property.name);
+                @let answer = draft.properties.get(&property.name).map_or("", String::as_str);
+                @match property.kind {
+                    FieldKind::Checkbox => label.choice {
+                        input type="checkbox" name=(name) value="true" required[property.required] checked[answer == "true"];
+                        span.strong { (property.title) }
+                    },
+                    FieldKind::Choice => div.field {
+                        label for=(id) { (property.title) @if !property.required { " (optional)" } }
+                        select id=(id) name=(name) required[property.required] {
+                            option value="" selected[answer.is_empty()] { "" }
+                            @for choice in &property.choices { option value=(choice) selected[answer == choice.as_str()] { (choice) } }
+                        }
+                    },
+                    FieldKind::Text => div.field {
+                        label for=(id) { (property.title) @if !property.required { " (optional)" } }
+                        input id=(id) type="text" name=(name) value=(answer) maxlength="1024" required[property.required] autocomplete="off";
+                    },
+                }
+            }
+        }
+    }
+}
+
 fn scopes_step(offer: &Offer, draft: &Draft) -> Markup {
     html! {
         fieldset {
@@ -483,6 +549,12 @@ fn review_step(offer: &Offer, draft: &Draft) -> Markup {
                     ("Application", html! { (application) @if is_new { " (new)" } }),
                     ("Plan", html! { (offer.card.title) }),
                     ("Price", html! { (offer.card.price) @if let Some(note) = &offer.card.price_note { " " (note) } }),
+                    ("Details", html! {
+                        @if draft.properties.is_empty() { "None" }
+                        @for property in &offer.properties {
+                            @if let Some(answer) = draft.properties.get(&property.name) { p { (property.title) ": " (answer) } }
+                        }
+                    }),
                     ("Scopes", html! { @if scopes.is_empty() { "Those that come with it" } @else { (scopes.join(", ")) } }),
                 ]))
                 ul.points { @for point in &offer.card.points { li { (icon(Icon::Check)) span { (point) } } } }

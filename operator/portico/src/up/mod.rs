@@ -5,9 +5,11 @@ mod control;
 mod engine;
 mod gateway;
 mod keys;
+mod notes;
 mod portal;
 mod preview;
 mod say;
+mod seen;
 mod shown;
 
 use std::io::Write;
