@@ -56,20 +56,18 @@ impl Seen {
                     } else {
                         None
                     };
-                    object.created = Some(match known.get_mut(&key).filter(|_| stayed) {
-                        Some(Known { at, plan, is_there }) => {
-                            *is_there = true;
-                            // Its file may have been edited while nobody looked.
-                            match plan.as_ref().filter(|plan| own.as_ref() != Some(*plan)).cloned() {
-                                Some(plan) => on.insert(key.name, plan),
-                                None => on.remove(&key.name),
-                            };
-                            *at
-                        }
-                        None => {
-                            seen.new.push((key, own));
-                            moment
-                        }
+                    let stood = known.get_mut(&key).filter(|_| stayed);
+                    object.created = Some(if let Some(Known { at, plan, is_there }) = stood {
+                        *is_there = true;
+                        // Its file may have been edited while nobody looked.
+                        match plan.as_ref().filter(|plan| own.as_ref() != Some(*plan)).cloned() {
+                            Some(plan) => on.insert(key.name, plan),
+                            None => on.remove(&key.name),
+                        };
+                        *at
+                    } else {
+                        seen.new.push((key, own));
+                        moment
                     });
                 }
                 Change::Remove(key) if competes(key.kind) => {
