@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Condition, Contract, DeletionPolicy, Lifecycle, LocalRef, NamespacedRef, Price, Security, Span, Term, Terms,
-    Visibility,
+    Condition, Contract, DeletionPolicy, FieldKind, Lifecycle, LocalRef, NamespacedRef, Price, Security, Span, Term,
+    Terms, Visibility,
 };
 
 /// Terms on which products are offered.
@@ -111,6 +111,13 @@ pub struct PlanSpec {
     /// Terms that a subscriber has to accept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terms: Option<Terms>,
+    /// What a subscription has to say about itself, for example a cost centre. One that does not give what is required is not
+    /// granted. A question that is added and required is one for those who have the plan, too: they have no access until they
+    /// answer it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub properties: Vec<PlanProperty>,
     /// How long a subscription lasts, for example `30d` or `1y`. Months and years are those of the calendar. Left out, until it
     /// is cancelled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -168,6 +175,30 @@ pub struct PlanProduct {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256), inner(length(min = 1, max = 512)))]
     pub operations: Vec<String>,
+}
+
+/// Something that a subscription says about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("(self.kind == 'Choice') == (has(self.choices) && size(self.choices) > 0)")
+    .message("choices must be given with kind Choice, and only with it"))]
+pub struct PlanProperty {
+    /// The name by which a Subscription gives it in `properties`, for example `costCentre`.
+    #[schemars(length(min = 3, max = 63), regex(pattern = r"^[A-Za-z][A-Za-z0-9_-]*$"))]
+    pub name: String,
+    /// The question, as people read it.
+    #[schemars(length(min = 1, max = 256))]
+    pub title: String,
+    /// `Text` is a line of text, `Choice` one of `choices`, `Checkbox` `true` or `false`.
+    #[serde(default)]
+    pub kind: FieldKind,
+    /// Whether it must be given. A required checkbox must be `true`.
+    #[serde(default)]
+    pub required: bool,
+    /// Possible answers to a `Choice`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 128)))]
+    pub choices: Vec<String>,
 }
 
 impl PlanProduct {

@@ -1,5 +1,7 @@
 //! The kind `Subscription`.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,6 +93,10 @@ pub struct SubscriptionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub accepted_terms: Option<String>,
+    /// What the plan wants to know, by the names of its `properties`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub properties: BTreeMap<String, String>,
     /// Whether access is off for now. Credentials stay, and work again afterwards.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,

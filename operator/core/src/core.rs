@@ -115,7 +115,7 @@ struct Pass {
     keys: Map<Name, (bool, KeyWish)>,
     /// Plans of which it was found out in this pass who has a place.
     placed: Set<Name>,
-    /// Plans of which it was told in this pass that others may hold them now.
+    /// Plans of which statuses tell in this pass that others may hold them now.
     told: Set<Name>,
     ended: Vec<(Name, Timestamp)>,
     /// Subscriptions that came to be on another plan, and that plan; `None` is the one that their files name.

@@ -67,14 +67,9 @@ impl Core {
             }
         }
         let world = &self.world;
-        let is_deleted = |key: &ObjectKey| match key.kind {
-            Kind::Plan => world.deleted_plans.contains_key(&key.name),
-            Kind::ApiProduct => world.deleted_products.contains_key(&key.name),
-            _ => false,
-        };
         let is_there = |key: &ObjectKey| match said.get(key) {
             Some(object) => object.is_some(),
-            None => world.has(key) && !is_deleted(key),
+            None => world.has(key) && world.deleted(key).is_none(),
         };
         // Whether a subscription or plan of the world still says what it said.
         let stays = |key: &ObjectKey| !said.contains_key(key);
@@ -96,9 +91,14 @@ impl Core {
                 missing.entry(target).or_default().insert(referrer.clone());
             }
         };
+        let lacked_by = |plan: &ObjectKey| -> Vec<ObjectKey> {
+            products(plan).into_iter().filter(|product| !is_there(product)).collect()
+        };
         let plan_says = |plan: &ObjectKey, note: &mut dyn FnMut(ObjectKey, &ObjectKey)| {
-            let asking = asking(plan);
-            for product in products(plan) {
+            let lacked = lacked_by(plan);
+            // Nearly always all of them are there, and a plan may have 100,000 subscriptions.
+            let asking = if lacked.is_empty() { Vec::new() } else { asking(plan) };
+            for product in lacked {
                 note(product.clone(), plan);
                 for subscription in &asking {
                     note(product.clone(), subscription);
@@ -109,9 +109,7 @@ impl Core {
             if let Fact::On { subscription, plan } = fact {
                 let (subscription, plan) = (subscription.clone().of(Kind::Subscription), plan.clone().of(Kind::Plan));
                 if is_there(&subscription) {
-                    let lacked = lacks
-                        .entry(plan.clone())
-                        .or_insert_with(|| products(&plan).into_iter().filter(|product| !is_there(product)).collect());
+                    let lacked = lacks.entry(plan.clone()).or_insert_with(|| lacked_by(&plan));
                     for product in lacked {
                         note(product.clone(), &subscription);
                     }
@@ -124,9 +122,7 @@ impl Core {
                 Some(Spec::Subscription(_)) => {
                     for plan in object.iter().flat_map(|object| object.relies_on()) {
                         // 100,000 subscriptions have a few plans.
-                        let lacked = lacks.entry(plan.clone()).or_insert_with(|| {
-                            products(&plan).into_iter().filter(|product| !is_there(product)).collect()
-                        });
+                        let lacked = lacks.entry(plan.clone()).or_insert_with(|| lacked_by(&plan));
                         for product in lacked {
                             note(product.clone(), key);
                         }

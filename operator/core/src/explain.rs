@@ -8,13 +8,13 @@ use crate::delta::{Output, OutputKey};
 use crate::diagnostic::Severity;
 use crate::gateway::{ApiPlan, Client, Guarded};
 use crate::key::{Kind, Name, ObjectKey};
-use crate::resolve::{Idle, SubscriptionView, time_is_over};
+use crate::resolve::{Against, Idle, SubscriptionView, time_is_over};
 use crate::status::Status;
 use crate::world::World;
 
 /// Every rule by which somebody has no access, or a request is denied: what [`Step::rule`] can say. Those that are a mistake in
 /// a file have the code of its diagnostic.
-pub const RULES: [&str; 44] = [
+pub const RULES: [&str; 46] = [
     // Of a subscription: what it is for, and what it asks.
     "missing-reference",
     "duplicate-reference-id",
@@ -24,6 +24,8 @@ pub const RULES: [&str; 44] = [
     "deprecated-plan",
     "deprecated-product",
     "terms-not-accepted",
+    "missing-property",
+    "invalid-property",
     "duplicate-subscription",
     "plan-is-full",
     "deleted-plan",
@@ -67,13 +69,15 @@ pub const RULES: [&str; 44] = [
 ];
 
 /// The mistakes because of which a subscription has no access.
-const BLOCKING: [&str; 11] = [
+const BLOCKING: [&str; 13] = [
     "missing-reference",
     "strategy-mismatch",
     "retired-plan",
     "deprecated-plan",
     "deprecated-product",
     "terms-not-accepted",
+    "missing-property",
+    "invalid-property",
     "duplicate-subscription",
     "plan-is-full",
     "deleted-plan",
@@ -233,15 +237,8 @@ impl Core {
             Phase::PendingPayment => Rule::new("unpaid", plan(), "spec.price"),
             Phase::PaymentFailed => Rule::new("payment-failed", plan(), "spec.price"),
             Phase::Rejected => {
-                let denies = |name: &Name| {
-                    let stands = self.views.approvals.get(name).is_some_and(|view| view.stands);
-                    stands
-                        && self.world.approvals.get(name).is_some_and(|entry| entry.spec.decision == Decision::Denied)
-                };
-                let answers = self.world.approvals_of_subscription.of(name).filter(|name| denies(name));
-                let newest =
-                    answers.max_by_key(|name| (self.world.approvals.get(name).map(|one| one.meta.created), *name));
-                Rule::new("denied", newest?.clone().of(Kind::Approval), "spec.decision")
+                let Against { approval, decision: _ } = view.against.as_ref()?;
+                Rule::new("denied", approval.clone().of(Kind::Approval), "spec.decision")
             }
             Phase::Expired => {
                 let terms = &grant?.plan;
@@ -358,14 +355,9 @@ impl Core {
             }
             SubscriptionStage::InReview => Rule::new("in-review", plan, "spec.approval"),
             SubscriptionStage::Sandbox | SubscriptionStage::ChangesRequested => {
-                let says = |approval: &&Name| {
-                    let entry = self.world.approvals.get(*approval);
-                    let stands = self.views.approvals.get(*approval).is_some_and(|view| view.stands);
-                    stands && entry.is_some_and(|entry| Some(entry.spec.decision) == view.against)
-                };
-                let answer = self.world.approvals_of_subscription.of(name).filter(says).last();
-                let code = if view.against == Some(Decision::Denied) { "denied" } else { "changes-requested" };
-                Rule::new(code, answer?.clone().of(Kind::Approval), "spec.reason")
+                let Against { approval, decision } = view.against.as_ref()?;
+                let code = if *decision == Decision::Denied { "denied" } else { "changes-requested" };
+                Rule::new(code, approval.clone().of(Kind::Approval), "spec.reason")
             }
         })
     }

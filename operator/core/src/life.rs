@@ -92,14 +92,6 @@ pub const ALL_PHASES: [Phase; 9] = [
     Phase::Expired,
 ];
 
-/// Every stage.
-pub const ALL_STAGES: [SubscriptionStage; 4] = [
-    SubscriptionStage::Sandbox,
-    SubscriptionStage::InReview,
-    SubscriptionStage::ChangesRequested,
-    SubscriptionStage::Production,
-];
-
 /// Where a subscription can go from a phase by one cause. What is not here is not possible. Nothing leads out of `Cancelled`.
 pub const PHASES: &[(Phase, Cause, &[Phase])] = {
     use Cause::{

@@ -187,7 +187,7 @@ impl Core {
         if key.kind == Kind::Subscription
             && let Some(view) = self.views.subscriptions.get(&key.name)
         {
-            let reason = match (view.phase, view.against) {
+            let reason = match (view.phase, view.against.as_ref().map(|against| against.decision)) {
                 (Phase::Active | Phase::PendingCancellation | Phase::Pending, Some(Decision::Denied)) => "Rejected",
                 (Phase::Active | Phase::PendingCancellation | Phase::Pending, Some(Decision::ChangesRequested)) => {
                     "ChangesRequested"

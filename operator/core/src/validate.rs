@@ -246,6 +246,11 @@ impl Found {
                 self.say(format!("{path}.methods"), "only-with", message);
             }
         }
+        self.unique("spec.properties", "name", plan.properties.iter().map(|property| property.name.as_str()));
+        for (index, property) in plan.properties.iter().enumerate() {
+            let path = format!("spec.properties[{index}].choices");
+            self.only_with(path, !property.choices.is_empty(), property.kind == FieldKind::Choice, "kind Choice");
+        }
         if plan.contract.is_some() && plan.price.is_some() {
             self.say("spec.price", "only-with", "a plan with `contract` has no price: what it costs is agreed upon");
         }
@@ -300,6 +305,7 @@ impl Found {
             change,
             scopes,
             accepted_terms,
+            properties,
             suspend: _,
             cancel_at: _,
             go_live: _,
@@ -319,6 +325,7 @@ impl Found {
         }
         self.unique("spec.scopes", "name", scopes.iter().map(|scope| scope.name.as_str()));
         self.optional("spec.acceptedTerms", accepted_terms.as_ref(), 1, 64);
+        self.count("spec.properties", properties.len(), 32);
     }
 
     fn approval(&mut self, approval: &ApprovalSpec) {

@@ -48,8 +48,8 @@ pub(crate) struct Made {
     pub(crate) fingerprint: Arc<str>,
 }
 
-/// Everything the core was told. Only [`World::put`] and [`World::remove`] change objects, and they keep the referrers in
-/// step.
+/// Everything the core was told. Only [`World::put`], [`World::delete`] and [`World::remove`] change objects, and they keep the
+/// referrers in step; so does [`World::set_on`].
 #[derive(Clone, Debug, Default)]
 pub(crate) struct World {
     pub(crate) portals: Table<PortalSpec>,
@@ -134,6 +134,28 @@ impl World {
             deletions.insert(key.name.clone(), deletion);
         }
         news || !same
+    }
+
+    /// How a product or a plan was deleted that has not gone.
+    pub(crate) fn deleted(&self, key: &ObjectKey) -> Option<&Deletion> {
+        match key.kind {
+            Kind::ApiProduct => self.deleted_products.get(&key.name),
+            Kind::Plan => self.deleted_plans.get(&key.name),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing was deleted that has not gone, as is nearly always so.
+    pub(crate) fn deletes_nothing(&self) -> bool {
+        self.deleted_plans.is_empty() && self.deleted_products.is_empty()
+    }
+
+    /// The subscriptions that Approvals of a plan are about; one of which two are, twice.
+    pub(crate) fn answered<'a>(&'a self, plan: &Name) -> impl Iterator<Item = &'a Name> {
+        self.approvals_of_plan.of(plan).filter_map(|approval| {
+            let subscription = World::resolve(&self.approvals.get(approval)?.spec.subscription, approval);
+            self.subscriptions.get_key_value(&subscription).map(|(name, _)| name)
+        })
     }
 
     /// What a product or a plan that is there wants to happen when it is deleted.

@@ -72,6 +72,10 @@ fn explained(core: &Core, rules: &mut BTreeSet<&'static str>) {
             let Some(rule) = step.rule else { continue };
             assert!(RULES.contains(&rule), "{rule} is in no list");
             assert!(step.object.as_ref().is_some_and(|object| core.has(object)), "what decides is there: {step:?}");
+            if key.kind == Kind::Subscription && rule == "denied" {
+                let says = step.object.as_ref().is_some_and(|object| step.text.contains(&format!(": {object} ")));
+                assert!(says, "the answer that is told is the one that decides: {step:?}");
+            }
             rules.insert(rule);
         }
     }

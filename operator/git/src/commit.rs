@@ -152,10 +152,7 @@ impl Repository {
     /// [`RepositoryError::NoBranch`], [`RepositoryError::NoCommit`] or [`RepositoryError::Head`].
     pub fn head(&self, branch: Option<&str>) -> Result<CommitId, RepositoryError> {
         let path = self.path.clone();
-        let name = branch.map_or("HEAD".to_owned(), |branch| match branch.strip_prefix("refs/") {
-            Some(_) => branch.to_owned(),
-            None => format!("refs/heads/{branch}"),
-        });
+        let name = branch.map_or("HEAD".to_owned(), whole_name);
         let found = self.git.find_reference(&name).and_then(|reference| reference.peel_to_commit());
         match (found, branch) {
             (Ok(commit), _) => Ok(CommitId(commit.id())),
@@ -191,6 +188,11 @@ impl Repository {
         let found = self.git.graph_descendant_of(new.0, old.0);
         found.map_err(|source| RepositoryError::Commit { commit: new, source })
     }
+}
+
+/// The whole name of a branch that may have been named by its end alone.
+pub(crate) fn whole_name(branch: &str) -> String {
+    if branch.starts_with("refs/") { branch.to_owned() } else { format!("refs/heads/{branch}") }
 }
 
 pub(crate) fn info(commit: &git2::Commit<'_>) -> CommitInfo {

@@ -16,7 +16,7 @@ use portico_core::key::{Kind, ObjectKey};
 
 use crate::commit::CommitId;
 use crate::documents;
-use crate::history::Past;
+use crate::history::{MAX_COMMITS, Past};
 use crate::index::Keys;
 use crate::text::read;
 use crate::tree::{Differing, Entry, TreeError};
@@ -110,7 +110,8 @@ impl Renewed {
 }
 
 impl Past<'_> {
-    /// What history, from a commit back to another, has of objects that the commit does not have.
+    /// What history, from a commit back to another, has of objects that the commit does not have. What is in none of the
+    /// [`MAX_COMMITS`] before it is forgotten.
     pub(crate) fn last_said(
         &self,
         mut commit: CommitId,
@@ -119,7 +120,10 @@ impl Past<'_> {
     ) -> Result<Sought, TreeError> {
         let mut open = keys;
         let mut found = BTreeMap::new();
-        while !open.is_empty() {
+        for _ in 0..MAX_COMMITS {
+            if open.is_empty() {
+                break;
+            }
             if Some(commit) == until {
                 return Ok(Sought { found, reached: true });
             }

@@ -29,16 +29,6 @@ impl Repository {
         Repository::open(&self.path)
     }
 
-    /// Whether a commit has another one in its history, or is it.
-    ///
-    /// # Errors
-    ///
-    /// When the repository cannot be read.
-    pub fn contains(&self, commit: CommitId, other: CommitId) -> Result<bool, TreeError> {
-        let failed = |source| TreeError::Commit { commit, source };
-        Ok(commit == other || self.git.graph_descendant_of(commit.0, other.0).map_err(failed)?)
-    }
-
     /// The bytes of a file of a commit; `None` where there is no file, or one that is longer than `most`.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use crate::history::Past;
 use crate::index::{FileState, Index, Keys, Known};
 use crate::source::{Files, FolderError, SourceError, listing};
 use crate::stage::{Before, Stage, Staged, text_of};
-use crate::text::{Part, is_manifest, locate};
+use crate::text::{Part, is_manifest_in, locate};
 use crate::tree::{Differing, TreeError};
 
 /// Desired state could not be taken over. What was there before still holds.
@@ -302,9 +302,7 @@ impl Reader {
 
     /// Whether a path is a manifest that is to be read.
     fn is_ours(&self, path: &str) -> bool {
-        let folder = self.options.folder.trim_matches('/');
-        let inside = folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-        inside && is_manifest(path)
+        is_manifest_in(path, &self.options.folder)
     }
 
     /// A whole listing, and what is known and not in it.

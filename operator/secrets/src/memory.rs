@@ -1,4 +1,5 @@
-//! What else must survive a restart: since when objects are there, and single values.
+//! What else must survive a restart: since when objects are there, which plans subscriptions are on and which of them were
+//! cancelled, and single values.
 
 use jiff::Timestamp;
 use portico_core::batch::Fact;

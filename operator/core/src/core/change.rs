@@ -215,14 +215,13 @@ impl Core {
 
     /// Notes the plan that a subscription is on, and marks what follows from that.
     pub(super) fn put_on(&mut self, subscription: Name, plan: Option<Name>, pass: &mut Pass) {
-        let before: Vec<Name> = self.world.asked(&subscription).collect();
+        let before = self.world.on(&subscription).cloned();
         if !self.world.set_on(&subscription, plan) {
             return;
         }
         // What it is on it does not miss, whatever was deleted since.
         for plan in before.into_iter().chain(self.world.asked(&subscription)) {
             self.mark_held(&plan, pass);
-            self.tell_held(&plan, pass);
         }
         pass.mark(Stage::Candidate, &subscription);
         pass.mark_all(Stage::Approval, self.world.approvals_of_subscription.of(&subscription));

@@ -50,7 +50,6 @@ impl Core {
                 if replace(&mut self.views.plans, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Plan));
                     self.mark_held(name, pass);
-                    self.tell_held(name, pass);
                     if self.views.deleted_plans.contains_key(name) || !self.world.deleted_products.is_empty() {
                         pass.mark(Stage::DeletedPlan, name);
                     }
@@ -72,11 +71,7 @@ impl Core {
                     }
                     pass.mark_all(Stage::Candidate, self.world.subscriptions_to_plan.of(name));
                     pass.mark_all(Stage::Approval, self.world.approvals_of_plan.of(name));
-                    for approval in self.world.approvals_of_plan.of(name) {
-                        if let Some(entry) = self.world.approvals.get(approval) {
-                            pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, approval));
-                        }
-                    }
+                    pass.mark_all(Stage::Candidate, self.world.answered(name));
                     pass.mark(Stage::Places, name);
                 }
             }
@@ -92,7 +87,6 @@ impl Core {
                         // Whose it is decides which plans may be had.
                         for plan in self.world.asked(subscription) {
                             self.mark_held(&plan, pass);
-                            self.tell_held(&plan, pass);
                         }
                     }
                 }
@@ -166,9 +160,11 @@ impl Core {
                 if view.is_some() && self.world.on(name) != on {
                     pass.moved.push((name.clone(), on.cloned()));
                 }
-                let granted = self.views.candidates.get(name).into_iter().flat_map(resolve::Candidate::plans);
-                for plan in self.world.asked(name).chain(granted.cloned()) {
-                    self.mark_held(&plan, pass);
+                if !self.world.deletes_nothing() {
+                    let granted = self.views.candidates.get(name).into_iter().flat_map(resolve::Candidate::plans);
+                    for plan in self.world.asked(name).chain(granted.cloned()) {
+                        self.mark_fate(&plan, pass);
+                    }
                 }
                 let is = |which: fn(&resolve::SubscriptionView) -> bool| view.as_deref().is_some_and(which);
                 let (asks, refused) = (is(resolve::SubscriptionView::asks), is(resolve::SubscriptionView::refused));
@@ -179,7 +175,7 @@ impl Core {
                 if replace(&mut self.views.subscriptions, name, view) {
                     pass.statuses.insert(name.clone().of(Kind::Subscription));
                     for plan in self.world.asked(name) {
-                        self.tell_held(&plan, pass);
+                        self.tell_of(&plan, pass);
                     }
                     pass.mark_all(Stage::Credential, self.world.credentials_of_subscription.of(name));
                     if let Some(entry) = self.world.subscriptions.get(name) {
@@ -250,7 +246,6 @@ impl Core {
         }
         for plan in plans.iter().flatten() {
             self.mark_held(plan, pass);
-            self.tell_held(plan, pass);
             let limited = self.views.plans.get(plan).is_some_and(|view| view.terms.max_subscriptions.is_some());
             if limited || self.views.places.contains_key(plan) {
                 pass.mark(Stage::Places, plan);

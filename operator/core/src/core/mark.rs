@@ -61,20 +61,21 @@ impl Core {
         for plan in plans {
             // Whoever came too late holds nothing.
             self.mark_held(&plan, pass);
-            self.tell_held(&plan, pass);
             pass.mark_all(Stage::Candidate, world.subscriptions_to_plan.of(&plan));
-            for approval in world.approvals_of_plan.of(&plan) {
-                if let Some(entry) = world.approvals.get(approval) {
-                    pass.mark(Stage::Candidate, &World::resolve(&entry.spec.subscription, approval));
-                }
-            }
+            pass.mark_all(Stage::Candidate, world.answered(&plan));
         }
     }
 
-    /// Marks what the deletion of a plan and its products leads to: who holds it may be different.
+    /// Who holds a plan and its products may be different: marks what their deletion leads to, or would lead to.
     pub(super) fn mark_held(&self, plan: &Name, pass: &mut Pass) {
+        self.mark_fate(plan, pass);
+        self.tell_of(plan, pass);
+    }
+
+    /// Marks what the deletion of a plan and its products leads to.
+    pub(super) fn mark_fate(&self, plan: &Name, pass: &mut Pass) {
         let world = &self.world;
-        if world.deleted_plans.is_empty() && world.deleted_products.is_empty() {
+        if world.deletes_nothing() {
             return;
         }
         if world.deleted_plans.contains_key(plan) {
@@ -85,8 +86,9 @@ impl Core {
         }
     }
 
-    /// Whether the deletion of a plan and its products would have to wait may be different.
-    pub(super) fn tell_held(&self, plan: &Name, pass: &mut Pass) {
+    /// The statuses of a plan and its products tell of their subscribers, and front ends whether a deletion would have to wait
+    /// for them.
+    pub(super) fn tell_of(&self, plan: &Name, pass: &mut Pass) {
         if pass.told.contains(plan) {
             return;
         }
@@ -113,7 +115,9 @@ impl Core {
         let name = &key.name;
         match key.kind {
             Kind::Plan => {
-                self.mark_held(name, pass);
+                self.mark_fate(name, pass);
+                // It may cover other products now.
+                pass.told.remove(name);
                 if let Some(entry) = world.plans.get(name) {
                     for product in &entry.spec.products {
                         let product = World::resolve_product(product, name);
@@ -142,7 +146,6 @@ impl Core {
             Kind::Subscription => {
                 for plan in world.asked(name) {
                     self.mark_held(&plan, pass);
-                    self.tell_held(&plan, pass);
                 }
                 if let Some(entry) = world.subscriptions.get(name) {
                     let application = World::resolve_local(&entry.spec.application, name);
@@ -197,14 +200,6 @@ impl Core {
     pub(super) fn mark_answers(&self, application: &Name, pass: &mut Pass) {
         for subscription in self.world.subscriptions_of_application.of(application) {
             pass.mark_all(Stage::Approval, self.world.approvals_of_subscription.of(subscription));
-        }
-    }
-
-    /// The statuses of a plan and its products tell of their subscribers.
-    pub(super) fn tell_of(&self, plan: &Name, pass: &mut Pass) {
-        pass.statuses.insert(plan.clone().of(Kind::Plan));
-        for product in self.world.plans.get(plan).iter().flat_map(|entry| &entry.spec.products) {
-            pass.statuses.insert(World::resolve_product(product, plan).of(Kind::ApiProduct));
         }
     }
 }

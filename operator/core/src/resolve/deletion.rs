@@ -50,7 +50,7 @@ pub(crate) fn came_later(deletion: &Deletion, key: &ObjectKey, created: Option<T
 
 /// What of a plan was deleted before the subscription came: the plan, or one of its products.
 pub(crate) fn missed(world: &World, subscription: &Name, plan: &PlanTerms) -> Option<ObjectKey> {
-    if world.deleted_plans.is_empty() && world.deleted_products.is_empty() {
+    if world.deletes_nothing() {
         return None;
     }
     // What it is on it had before.
@@ -102,14 +102,11 @@ fn goes_with(scene: Scene<'_>, subscription: &Name, plan: &Name) -> bool {
     is_taken && entry.is_some_and(|entry| World::resolve(&entry.spec.plan, subscription) == *plan)
 }
 
-/// The subscriptions that hold a product or a plan; or, where it was deleted with `Cascade`, that go with it.
+/// The subscriptions that hold a product or a plan; or, where it was deleted with `Cascade`, that go with it. One that was also
+/// answered comes more than once.
 pub(crate) fn holders<'a>(scene: Scene<'a>, key: &'a ObjectKey) -> impl Iterator<Item = &'a Name> {
     let Scene { world, views, now: _ } = scene;
-    let deletion = match key.kind {
-        Kind::Plan => world.deleted_plans.get(&key.name),
-        Kind::ApiProduct => world.deleted_products.get(&key.name),
-        _ => None,
-    };
+    let deletion = world.deleted(key);
     let cascades = deletion.is_some() && world.policy(key) == Some(DeletionPolicy::Cascade);
     // Files cannot be deleted from here: they do not keep alive what they went with.
     let deletes = !cascades || matches!(deletion, Some(Deletion::At(_)));
@@ -122,11 +119,7 @@ pub(crate) fn holders<'a>(scene: Scene<'a>, key: &'a ObjectKey) -> impl Iterator
     let plans = product.into_iter().flat_map(|product| world.plans_of.of(product)).filter(offers);
     plan.into_iter().chain(plans).flat_map(move |plan| {
         let holds = if cascades { goes_with } else { holds };
-        let granted = world.approvals_of_plan.of(plan).filter_map(|approval| {
-            let subscription = World::resolve(&world.approvals.get(approval)?.spec.subscription, approval);
-            world.subscriptions.get_key_value(&subscription).map(|(name, _)| name)
-        });
-        let asking = world.subscriptions_to_plan.of(plan).chain(granted);
+        let asking = world.subscriptions_to_plan.of(plan).chain(world.answered(plan));
         asking.filter(move |subscription| holds(scene, subscription, plan))
     })
 }
@@ -178,7 +171,14 @@ pub(crate) fn deleted_plan(scene: Scene<'_>, name: &Name) -> Option<DeletionView
 
 fn deleted(scene: Scene<'_>, key: &ObjectKey) -> DeletionView {
     let policy = scene.world.policy(key).unwrap_or_default();
-    let holders: BTreeSet<&Name> = holders(scene, key).take(COUNTED + 1).collect();
+    let mut found = BTreeSet::new();
+    for holder in holders(scene, key) {
+        found.insert(holder);
+        if found.len() > COUNTED {
+            break;
+        }
+    }
+    let holders = found;
     if holders.is_empty() {
         return DeletionView { fate: Fate::Gone, problems: Vec::new() };
     }

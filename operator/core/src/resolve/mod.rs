@@ -28,7 +28,7 @@ pub(crate) use environment::{EnvironmentView, environment};
 pub(crate) use plan::{PlanView, plan};
 pub(crate) use product::{ProductView, product};
 pub(crate) use settle::{Places, places, settle};
-pub(crate) use subscription::{Candidate, Left, SubscriptionView, candidate, ends_at, time_is_over};
+pub(crate) use subscription::{Against, Candidate, Left, SubscriptionView, candidate, ends_at, time_is_over};
 
 use crate::diagnostic::Diagnostic;
 use crate::key::{Name, ObjectKey};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_crds::{
-    ApprovalMode, ChangeMode, DeletionPolicy, LifecycleStage, PlanSpec, ScopeMode, Security, Span, Term,
+    ApprovalMode, ChangeMode, DeletionPolicy, LifecycleStage, PlanProperty, PlanSpec, ScopeMode, Security, Span, Term,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -41,6 +41,8 @@ pub(crate) struct PlanTerms {
     pub(crate) copy_of: Option<Name>,
     pub(crate) max_subscriptions: Option<usize>,
     pub(crate) max_credentials: usize,
+    /// What a subscription has to say about itself.
+    pub(crate) properties: Vec<PlanProperty>,
     pub(crate) overlap: Option<Span>,
     pub(crate) lifetime: Option<Span>,
     /// It was deleted together with its subscriptions, or one of its products was.
@@ -195,6 +197,7 @@ pub(crate) fn plan(scene: Scene<'_>, name: &Name) -> Option<PlanView> {
         copy_of: spec.custom_for.as_ref().and(spec.replaces.as_ref()).map(|plan| World::resolve_local(plan, name)),
         max_subscriptions: spec.max_subscriptions.map(|most| usize::try_from(most).unwrap_or(0)),
         max_credentials: usize::try_from(spec.credentials.max).unwrap_or(0),
+        properties: spec.properties.clone(),
         overlap: spec.credentials.rotation_overlap,
         lifetime: spec.credentials.lifetime,
         solo: [name.clone()].into(),
@@ -220,6 +223,7 @@ fn digest(spec: &PlanSpec, terms: &PlanTerms) -> Box<str> {
         price,
         contract: _,
         terms: text,
+        properties: _,
         duration,
         trial,
         max_subscriptions: _,

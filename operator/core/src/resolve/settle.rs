@@ -86,11 +86,7 @@ pub(crate) fn places(scene: Scene<'_>, plan: &Name) -> Vec<(Name, Option<Places>
     let mut open = vec![plan.clone()];
     let mut names: BTreeSet<&Name> = BTreeSet::new();
     while let Some(plan) = open.pop() {
-        let approvals = world.approvals_of_plan.of(&plan).filter_map(|approval| {
-            let subscription = World::resolve(&world.approvals.get(approval)?.spec.subscription, approval);
-            world.subscriptions.get_key_value(&subscription).map(|(name, _)| name)
-        });
-        for name in world.subscriptions_to_plan.of(&plan).chain(approvals) {
+        for name in world.subscriptions_to_plan.of(&plan).chain(world.answered(&plan)) {
             let claim = claims(scene, name).find(|claim| claim.grant.plan.name == plan);
             let Some(claim) = claim.filter(|_| names.insert(name)) else { continue };
             if world.subscriptions_of_application.count(&claim.application) < 2 {

@@ -3,11 +3,13 @@
 //! Two steps, since a subscription can depend on others: a [`Candidate`] is what it would get by itself;
 //! [`super::settle`] adds what others leave for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use portico_crds::{
-    ApprovalSpec, ChangeMode, Decision, LifecycleStage, Phase, ScopeMode, Stage, SubscriptionSpec, SubscriptionStage,
+    ApprovalSpec, ChangeMode, Decision, FieldKind, LifecycleStage, Phase, PlanProperty, ScopeMode, Stage,
+    SubscriptionSpec, SubscriptionStage,
 };
 
 use super::application::ApplicationView;
@@ -62,6 +64,14 @@ pub(crate) struct Old {
     pub(crate) on: Option<Name>,
 }
 
+/// An owner's word against a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Against {
+    pub(crate) decision: Decision,
+    /// Where it stands.
+    pub(crate) approval: Name,
+}
+
 /// What holds for a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SubscriptionView {
@@ -72,7 +82,7 @@ pub(crate) struct SubscriptionView {
     /// What was asked for and is not granted, in a sentence.
     pub(crate) waiting: Option<Box<str>>,
     /// The owner's word against what is asked for.
-    pub(crate) against: Option<Decision>,
+    pub(crate) against: Option<Against>,
     /// The plan that it has a place on, where that is not the one that its file names as its own.
     pub(crate) on: Option<Name>,
     pub(crate) problems: Vec<Diagnostic>,
@@ -148,6 +158,7 @@ pub(crate) fn candidate(scene: Scene<'_>, name: &Name) -> Option<Candidate> {
         field: "spec.plan.name",
         accepted: spec.accepted_terms.as_deref(),
         accepting: "spec.acceptedTerms",
+        answers: Some(&spec.properties),
     };
     let created = entry.meta.created;
     let mut case = Case { scene, name, key, spec, ask, comes: false, created, leaves: false, problems: Vec::new() };
@@ -178,12 +189,14 @@ struct Ask<'a> {
     /// The version of its terms that is accepted, and where that stands.
     accepted: Option<&'a str>,
     accepting: &'static str,
+    /// What is said about its properties; `None` where nobody need say any more.
+    answers: Option<&'a BTreeMap<String, String>>,
 }
 
 /// Why a change of plan has to wait, in a sentence, and the owner's word against it.
 struct Waits {
     text: Box<str>,
-    against: Option<Decision>,
+    against: Option<Against>,
     wake: Option<Timestamp>,
 }
 
@@ -212,7 +225,7 @@ struct Outcome<'a> {
     grant: Option<Grant>,
     phase: Phase,
     waiting: Option<Box<str>>,
-    against: Option<Decision>,
+    against: Option<Against>,
     /// The plan that is asked for, where it may be had from here.
     requested: Option<&'a Arc<PlanTerms>>,
     /// What an approval says of the plan that is granted.
@@ -237,6 +250,7 @@ impl<'a> Case<'a> {
             field: "spec.change.plan.name",
             accepted: change.accepted_terms.as_deref(),
             accepting: "spec.change.acceptedTerms",
+            answers: Some(&self.spec.properties),
         });
         let is = |on: &Name, named: &Name| on == named || self.scene.is_copy(on, named, &application);
         // What it has by a change that stands in its file it has by that.
@@ -268,11 +282,12 @@ impl<'a> Case<'a> {
                 let view = Arc::make_mut(&mut base.alone);
                 view.problems.append(&mut self.problems);
                 view.waiting = Some(match view.waiting.take() {
-                    Some(waiting) if against.is_none() || view.against.is_none() => format!("{waiting}; {text}").into(),
                     // The same answer to both.
-                    _ => text,
+                    Some(_) if against.is_some() && against == view.against => text,
+                    Some(waiting) => format!("{waiting}; {text}").into(),
+                    None => text,
                 });
-                view.against = view.against.or(against);
+                view.against = view.against.take().or(against);
                 base.wake = sooner(base.wake, wake);
                 base
             }
@@ -283,7 +298,7 @@ impl<'a> Case<'a> {
     /// accept its terms any more.
     fn left(&mut self, plan: &Name, application: &Name, consumer: &ApplicationView) -> Option<Candidate> {
         let terms = self.scene.views.plans.get(plan).and_then(|view| view.terms.terms_version.as_deref());
-        let ask = Ask { plan: plan.clone(), accepted: terms, ..self.ask };
+        let ask = Ask { plan: plan.clone(), accepted: terms, answers: None, ..self.ask };
         let asked = std::mem::replace(&mut self.ask, ask);
         let mut base = self.request(application, consumer);
         self.ask = asked;
@@ -389,7 +404,7 @@ impl<'a> Case<'a> {
             return Err(match against {
                 Some(against) => Waits {
                     text: format!("asks for Plan {wanted}: {}{until}", against.says()).into(),
-                    against: Some(against.spec.decision),
+                    against: Some(against.refusal()),
                     wake: None,
                 },
                 None => waits(asks),
@@ -600,7 +615,7 @@ impl<'a> Case<'a> {
             }
         }
         if let Some(Grant { plan, .. }) = &grant {
-            stage = self.stage(plan, given, against);
+            stage = self.stage(plan, given, against.as_ref().map(|against| against.decision));
             if stage == SubscriptionStage::InReview && waiting.is_none() {
                 let (owner, plan) = (plan.name.namespace(), &plan.name);
                 let text = format!(
@@ -722,6 +737,9 @@ impl<'a> Case<'a> {
             self.error(code, self.ask.field, message.clone(), "choose another plan");
             return Some(message.into());
         }
+        if let Some(text) = self.unsaid(plan) {
+            return Some(text);
+        }
         let version = plan.terms_version.as_deref()?;
         if self.ask.accepted == Some(version) {
             return None;
@@ -730,6 +748,39 @@ impl<'a> Case<'a> {
         let help = format!("read them, then set `acceptedTerms: {version:?}`");
         self.error("terms-not-accepted", self.ask.accepting, message.clone(), help);
         Some(message.into())
+    }
+
+    /// What the plan wants to know and is not told, or not well, in a sentence.
+    fn unsaid(&mut self, plan: &PlanTerms) -> Option<Box<str>> {
+        let answers = self.ask.answers?;
+        let mut unsaid = None;
+        for property in &plan.properties {
+            let PlanProperty { name, title, kind, required, choices } = property;
+            let answer = answers.get(name).map(|answer| answer.trim()).filter(|answer| !answer.is_empty());
+            let path = format!("spec.properties.{name}");
+            let (code, message, help) = match (kind, answer) {
+                (_, None) if *required => {
+                    let message = format!("Plan {} wants to know `{name}`: {title}", plan.name);
+                    ("missing-property", message, format!("give it in `spec.properties`, by the name `{name}`"))
+                }
+                (FieldKind::Checkbox, Some("false")) if *required => {
+                    let message = format!("Plan {} wants a yes to `{name}`: {title}", plan.name);
+                    ("missing-property", message, "say `\"true\"`".to_owned())
+                }
+                (FieldKind::Choice, Some(answer)) if !choices.iter().any(|choice| choice == answer) => {
+                    let message = format!("`{answer}` is not one of the answers to `{name}` of Plan {}", plan.name);
+                    ("invalid-property", message, format!("say one of: {}", choices.join(", ")))
+                }
+                (FieldKind::Checkbox, Some(answer)) if !matches!(answer, "true" | "false") => {
+                    let message = format!("`{answer}` is neither yes nor no to `{name}` of Plan {}", plan.name);
+                    ("invalid-property", message, "say `\"true\"` or `\"false\"`".to_owned())
+                }
+                _ => continue,
+            };
+            self.error(code, &path, message.clone(), help);
+            unsaid = unsaid.or(Some(message.into()));
+        }
+        unsaid
     }
 
     fn pending(&mut self, why: Box<str>) -> Candidate {
@@ -749,6 +800,10 @@ impl<'a> Case<'a> {
 }
 
 impl Answer<'_> {
+    fn refusal(&self) -> Against {
+        Against { decision: self.spec.decision, approval: self.name.clone() }
+    }
+
     /// What an answer that is not a grant says, in a sentence.
     fn says(&self) -> String {
         let ApprovalSpec { decision, reason, .. } = self.spec;
@@ -760,16 +815,16 @@ impl Answer<'_> {
 
 /// What an answer that is not a grant makes of a request. What is granted already goes on.
 fn weigh<'a>(outcome: Outcome<'a>, against: &Answer<'a>) -> Outcome<'a> {
-    let decision = against.spec.decision;
+    let refusal = against.refusal();
     let said = against.says();
     let approval = outcome.grant.as_ref().and_then(|grant| grant.approval.as_ref());
     let text = match approval {
         Some(approval) => format!("{said}; what Approval {approval} grants goes on until that is taken away"),
         None => said,
     };
-    let (grant, phase) = match decision {
+    let (grant, phase) = match refusal.decision {
         Decision::Denied if approval.is_none() => (None, Phase::Rejected),
         _ => (outcome.grant, outcome.phase),
     };
-    Outcome { grant, phase, waiting: Some(text.into()), against: Some(decision), ..outcome }
+    Outcome { grant, phase, waiting: Some(text.into()), against: Some(refusal), ..outcome }
 }

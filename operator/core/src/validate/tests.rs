@@ -51,6 +51,15 @@ const CASES: &[(&str, &str, &[&str])] = &[
     ("ApiProduct", "{title: a, consumers: {namespaces: [a]}}", &["spec.consumers.namespaces only-with"]),
     (
         "Plan",
+        "{title: a, products: [{name: a}], properties: [{name: one, title: a, choices: [b]}, {name: one, title: a, kind: Choice}]}",
+        &[
+            "spec.properties[1].name duplicate-item",
+            "spec.properties[0].choices only-with",
+            "spec.properties[1].choices missing-field",
+        ],
+    ),
+    (
+        "Plan",
         "{title: a, products: [{name: a}], security: {oauth: {}},
           limits: [{requests: -1, per: Day, operations: [a], methods: [GET]}]}",
         &["spec.security.oauth only-with", "spec.limits[0].requests invalid-value", "spec.limits[0].methods only-with"],
@@ -140,4 +149,4 @@ fn every_rule_of_the_definitions_is_here() {
     assert_eq!(count, KNOWN_RULES, "a rule came or went: look through `validate`");
 }
 
-const KNOWN_RULES: usize = 25;
+const KNOWN_RULES: usize = 26;

@@ -63,6 +63,13 @@ pub fn is_manifest(path: &str) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end))
 }
 
+/// Whether a path is one of a manifest in this folder; empty for all.
+pub(crate) fn is_manifest_in(path: &str, folder: &str) -> bool {
+    let folder = folder.trim_matches('/');
+    let inside = folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    inside && is_manifest(path)
+}
+
 /// Whether a file is JSON and not YAML.
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "as manifests are told from other files")]
 pub(crate) fn is_json(path: &str) -> bool {

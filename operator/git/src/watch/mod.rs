@@ -13,7 +13,7 @@ use crate::commit::{CommitId, RepositoryError};
 
 pub use local::watch;
 pub use remote::{Auth, Remote, watch_remote};
-pub(crate) use remote::{callbacks, shown};
+pub(crate) use remote::{callbacks, default_branch, shown};
 
 /// What a watcher has to say. Only the newest counts: what is behind it need not be read.
 #[derive(Debug)]

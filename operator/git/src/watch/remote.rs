@@ -9,7 +9,7 @@ use git2::{Cred, CredentialType, ErrorClass, ErrorCode, FetchOptions, RemoteCall
 use tokio::sync::mpsc::Sender;
 
 use super::{FIRST_PAUSE, Signal, Trigger, WAITING, Watch, WatchError};
-use crate::commit::{CommitId, Repository, RepositoryError};
+use crate::commit::{CommitId, Repository, RepositoryError, whole_name};
 
 /// How to be let in.
 #[derive(Clone, Default)]
@@ -161,9 +161,10 @@ impl Following {
         let mut other = self.repository.git.remote_anonymous(&self.remote.url).map_err(|error| self.failed(error))?;
         let branch = match &self.remote.branch {
             Some(branch) => branch.clone(),
-            None => self.default_branch(&mut other)?,
+            None => default_branch(&mut other, &self.remote.auth, &self.repository.git)
+                .map_err(|error| self.failed(error))?,
         };
-        let source = if branch.starts_with("refs/") { branch.clone() } else { format!("refs/heads/{branch}") };
+        let source = whole_name(&branch);
         let mut options = FetchOptions::new();
         options.remote_callbacks(callbacks(&self.remote.auth, &self.repository.git));
         options.download_tags(git2::AutotagOption::None);
@@ -180,15 +181,6 @@ impl Following {
         }
     }
 
-    fn default_branch(&self, other: &mut git2::Remote<'_>) -> Result<String, WatchError> {
-        let failed = |error| self.failed(error);
-        let connection = other
-            .connect_auth(git2::Direction::Fetch, Some(callbacks(&self.remote.auth, &self.repository.git)), None)
-            .map_err(failed)?;
-        let found = connection.default_branch().map_err(failed)?;
-        Ok(String::from_utf8_lossy(&found).into_owned())
-    }
-
     fn failed(&self, source: git2::Error) -> WatchError {
         let url = self.url.clone();
         let local = matches!(source.class(), ErrorClass::Odb | ErrorClass::Indexer | ErrorClass::Filesystem);
@@ -200,6 +192,17 @@ impl Following {
             _ => WatchError::Unreachable { url, source },
         }
     }
+}
+
+/// The branch that the other side has as its own.
+pub(crate) fn default_branch(
+    other: &mut git2::Remote<'_>,
+    auth: &Auth,
+    git: &git2::Repository,
+) -> Result<String, git2::Error> {
+    let connection = other.connect_auth(git2::Direction::Fetch, Some(callbacks(auth, git)), None)?;
+    let found = connection.default_branch()?;
+    Ok(String::from_utf8_lossy(&found).into_owned())
 }
 
 /// What lets us in, of what the other side allows.

@@ -10,12 +10,12 @@ use portico_core::key::ObjectKey;
 use serde_json::Value as Json;
 
 use super::answer::{Conflict, Refused};
-use super::places::{Places, is_ours};
+use super::places::Places;
 use super::request::Edit;
 use super::{document, layout, merge};
 use crate::commit::{CommitId, Repository};
 use crate::text::edit::{Op, difference};
-use crate::text::{FieldPath, Part, Step, heads, is_name, is_namespace, locate, read};
+use crate::text::{FieldPath, Part, Step, heads, is_manifest_in, is_name, is_namespace, locate, read};
 use crate::tree::Entry;
 
 /// What an object says, as JSON.
@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
         let before = self.text(path)?;
         let old = before.as_deref().map(|text| heads(path, text.as_bytes())).unwrap_or_default();
         let new = text.as_deref().map(|text| heads(path, text.as_bytes())).unwrap_or_default();
-        if is_ours(path, self.ground.folder) {
+        if is_manifest_in(path, self.ground.folder) {
             for (key, _) in old.iter().chain(&new) {
                 self.touched.entry(key.clone()).or_insert(old.iter().any(|(there, _)| there == key));
             }
@@ -209,7 +209,7 @@ impl<'a> Draft<'a> {
 
     fn write(&mut self, file: &Arc<str>, text: Option<String>) {
         let heads = match &text {
-            Some(text) if is_ours(file, self.ground.folder) => heads(file, text.as_bytes()),
+            Some(text) if is_manifest_in(file, self.ground.folder) => heads(file, text.as_bytes()),
             _ => Vec::new(),
         };
         if let Some(changed) = self.files.get_mut(file) {
@@ -313,7 +313,7 @@ impl<'a> Draft<'a> {
         }
         let mut files: BTreeSet<Arc<str>> = differing.into_iter().map(|differing| differing.path.into()).collect();
         files.extend(found.map(|found| found.file.clone()));
-        for file in files.into_iter().filter(|file| is_ours(file, self.ground.folder)) {
+        for file in files.into_iter().filter(|file| is_manifest_in(file, self.ground.folder)) {
             let Some(text) = text_of(repository, &tree, &file)? else { continue };
             let document = heads(&file, text.as_bytes()).into_iter().find(|(there, _)| there == key);
             if let Some((_, document)) = document {

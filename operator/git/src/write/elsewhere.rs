@@ -12,7 +12,8 @@ use git2::{ErrorClass, ErrorCode, FetchOptions, FetchPrune, Oid, PushOptions, Re
 use super::WriteError;
 use super::answer::Refused;
 use super::here::{Move, Unmoved};
-use crate::watch::{Auth, callbacks, shown};
+use crate::commit::whole_name;
+use crate::watch::{Auth, callbacks, default_branch, shown};
 
 /// A branch of a repository elsewhere.
 #[derive(Clone, Debug)]
@@ -174,14 +175,11 @@ fn fetch(elsewhere: &Elsewhere, branch: Option<String>) -> Result<(String, Oid),
     let Elsewhere { url, copy, auth, branch: _, limit: _ } = elsewhere;
     let git = Git::open(copy)?;
     let mut other = git.remote_anonymous(url)?;
-    let branch = if let Some(branch) = branch {
-        branch
-    } else {
-        let connection = other.connect_auth(git2::Direction::Fetch, Some(callbacks(auth, &git)), None)?;
-        let found = connection.default_branch()?;
-        String::from_utf8_lossy(&found).into_owned()
+    let branch = match branch {
+        Some(branch) => branch,
+        None => default_branch(&mut other, auth, &git)?,
     };
-    let name = if branch.starts_with("refs/") { branch } else { format!("refs/heads/{branch}") };
+    let name = whole_name(&branch);
     let mut options = FetchOptions::new();
     options.remote_callbacks(callbacks(auth, &git)).download_tags(git2::AutotagOption::None).prune(FetchPrune::On);
     let wanted = [format!("+{name}:{FETCHED}"), format!("+refs/heads/portico/*:{REVIEWS}*")];
@@ -240,8 +238,16 @@ fn push(elsewhere: &Elsewhere, moves: &[Move]) -> Result<Pushed, Failure> {
         Err(error) if error.code() == ErrorCode::NotFastForward => Ok(Pushed::Moved),
         Err(error) => Err(error.into()),
         Ok(()) => {
+            // A branch that was taken in has landed, whatever becomes of it.
+            let lands = moves.iter().any(Move::is_made);
+            let counts = |name: &str| !lands || moves.iter().any(|one| one.name == *name && one.is_made());
             let refused = refused.into_inner();
-            let Some((_, message)) = refused.first() else { return Ok(Pushed::Taken) };
+            let Some((_, message)) = refused.iter().find(|(name, _)| counts(name)) else {
+                for (branch, message) in refused {
+                    tracing::warn!(branch, message, "the branch of a request that has landed stays");
+                }
+                return Ok(Pushed::Taken);
+            };
             let remarks = remarks.into_inner();
             let remarks: Vec<&str> = remarks.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
             let remarks = remarks.join("; ");

@@ -26,6 +26,13 @@ pub(crate) struct Move {
     pub(crate) to: Option<Oid>,
 }
 
+impl Move {
+    /// Whether it is there afterwards.
+    pub(crate) fn is_made(&self) -> bool {
+        self.to.is_some()
+    }
+}
+
 /// Why a reference has not moved.
 #[derive(Debug)]
 pub(crate) enum Unmoved {

@@ -58,7 +58,7 @@ impl Known {
 
     /// Remembers what a commit carries out.
     pub(crate) fn note(&mut self, commit: CommitId, trailers: Trailers) {
-        let Trailers { request, once, edits, approved: _ } = trailers;
+        let Trailers { request, once, edits } = trailers;
         if let Some(key) = &once {
             self.once.insert(key.clone(), Once { commit, edits: edits.unwrap_or_default() });
         }

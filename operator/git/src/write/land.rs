@@ -22,7 +22,7 @@ use super::review::{BRANCHES, Branches};
 use super::stage::{Chain, Staged};
 use super::store::{Store, durable, packs};
 use super::{Options, Preview, Target, WriteError};
-use crate::commit::{CommitId, Repository, RepositoryError};
+use crate::commit::{CommitId, Repository, RepositoryError, whole_name};
 
 /// So many requests land together at most.
 const GROUP: usize = 256;
@@ -201,7 +201,9 @@ impl Session<'_> {
             if attempt > 0 {
                 std::thread::sleep(LONGEST_PAUSE.min(Duration::from_millis(1 << attempt.min(16))));
             }
-            let tip = self.tip(attempt > 0)?;
+            // What waits elsewhere may have come, moved or gone since it was looked at.
+            let takes_in = group.iter().any(|(write, _)| matches!(write, Write::Merge { .. }));
+            let tip = self.tip(takes_in || attempt > 0)?;
             self.follow(tip)?;
             let staged = match self.stage(tip, group) {
                 // A pack may just have been put in another's place.
@@ -253,11 +255,20 @@ impl Session<'_> {
                 let committer = signature(&self.state.options.committer)?;
                 // Files change with the branch, and with no other.
                 let branch = self.branch()?;
+                // What is asked to go away alone has to; a branch that was taken in has landed, whatever becomes of it.
+                let lands = moves.iter().any(Move::is_made);
                 for one in moves {
                     let (checkouts, files) = if one.name == branch { (checkouts, files) } else { (&[][..], &[][..]) };
                     match here::advance(&self.repository.git, one, checkouts, files, &committer) {
-                        // The request is taken in; that its branch has got another commit meanwhile is told by its being there.
-                        Err(Unmoved::Elsewhere) if one.to.is_none() && moves.len() > 1 => {}
+                        // That it has got another commit meanwhile is told by its being there.
+                        Err(Unmoved::Elsewhere) if lands && !one.is_made() => {}
+                        Err(unmoved) if lands && !one.is_made() => {
+                            tracing::warn!(
+                                branch = one.name,
+                                ?unmoved,
+                                "the branch of a request that has landed stays"
+                            );
+                        }
                         moved => moved?,
                     }
                 }
@@ -290,8 +301,7 @@ impl Session<'_> {
             Where::There(line) => Ok(line.branch().unwrap_or(FETCHED).to_owned()),
             Where::Here { path, branch } => {
                 let name = match branch.take() {
-                    Some(name) if name.starts_with("refs/") => name,
-                    Some(name) => format!("refs/heads/{name}"),
+                    Some(name) => whole_name(&name),
                     None => here::checked_out(&self.repository.git, path)?,
                 };
                 *branch = Some(name.clone());

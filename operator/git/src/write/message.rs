@@ -25,7 +25,6 @@ pub(crate) struct Trailers {
     pub(crate) request: Option<RequestId>,
     pub(crate) once: Option<String>,
     pub(crate) edits: Option<String>,
-    pub(crate) approved: bool,
 }
 
 impl Trailers {
@@ -40,7 +39,6 @@ impl Trailers {
                 REQUEST => found.request = RequestId::new(&value).ok(),
                 ONCE => found.once = Some(value),
                 EDITS => found.edits = Some(value),
-                APPROVED => found.approved = true,
                 _ => {}
             }
         }

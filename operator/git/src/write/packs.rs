@@ -1,7 +1,7 @@
 //! Few packs instead of many: each group of commits leaves one, and looking for an object looks into all of them.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,14 +36,14 @@ pub(crate) fn count(folder: &Path) -> usize {
 ///
 /// # Errors
 ///
-/// When that fails, or somebody else repacks at the same time. All objects are still there.
+/// When that fails, somebody else repacks at the same time, or it cannot be told what is in a pack. All objects are still there.
 pub(crate) fn gather(repository: &Path) -> Result<(), git2::Error> {
     // A repository of its own: libgit2 keeps what it has read in memory for as long as one is open.
     let git = git2::Repository::open(repository)?;
     durable(&git).map_err(|error| git2::Error::from_str(&error.to_string()))?;
     let folder = packs(&git);
     sweep(&folder);
-    let mut all = listed(&folder);
+    let mut all = listed(&folder).map_err(|error| unreadable(&folder, &error))?;
     all.sort_by_key(|pack| pack.objects);
     let few = small(&all);
     if few < 2 {
@@ -52,7 +52,8 @@ pub(crate) fn gather(repository: &Path) -> Result<(), git2::Error> {
     all.truncate(few);
     let mut pack = git.packbuilder()?;
     for old in &all {
-        for id in objects(&old.index, old.objects).unwrap_or_default() {
+        // What is not known to be in a pack would go with it.
+        for id in objects(&old.index, old.objects).map_err(|error| unreadable(&old.index, &error))? {
             pack.insert_object(id, None)?;
         }
     }
@@ -98,40 +99,71 @@ fn small(packs: &[Pack]) -> usize {
 }
 
 /// The packs that may be replaced: not those that Git has marked, or has other files about.
-fn listed(folder: &Path) -> Vec<Pack> {
-    let together = fs::read(folder.join("multi-pack-index")).unwrap_or_default();
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let free = entries.filter(|path| path.extension().is_some_and(|extension| extension == "idx")).filter(|path| {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let marked = ["keep", "promisor", "mtimes", "bitmap"].iter().any(|mark| path.with_extension(mark).exists());
-        !marked && !together.windows(name.len()).any(|window| window == name)
-    });
-    let counted = free.filter_map(|index| Some(Pack { objects: number_of(&index).ok()?, index }));
-    counted.filter(|pack| pack.objects <= LARGE).collect()
+fn listed(folder: &Path) -> io::Result<Vec<Pack>> {
+    let together = there(fs::read(folder.join("multi-pack-index")))?.unwrap_or_default();
+    let mut packs = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let index = entry?.path();
+        if index.extension().is_none_or(|extension| extension != "idx") {
+            continue;
+        }
+        let name = index.file_name().unwrap_or_default().as_encoded_bytes();
+        let mut marked = together.windows(name.len()).any(|window| window == name);
+        for mark in ["keep", "promisor", "mtimes", "bitmap"] {
+            marked |= index.with_extension(mark).try_exists()?;
+        }
+        if !marked && let Some(objects) = there(number_of(&index))?.flatten().filter(|objects| *objects <= LARGE) {
+            packs.push(Pack { index, objects });
+        }
+    }
+    Ok(packs)
+}
+
+/// What was read; `None` where there is nothing of that name. Whatever cannot be read is there.
+fn there<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> git2::Error {
+    git2::Error::from_str(&format!("cannot read {}: {error}", path.display()))
 }
 
 /// Where the ids begin in an index of version 2: behind its header and a table of 256 numbers, the last of which is how many
 /// there are (gitformat-pack(5)).
 const IDS: u64 = 8 + 256 * 4;
 
-fn number_of(index: &Path) -> std::io::Result<usize> {
+/// What an index has for each object: its id, a checksum and where it is in the pack. Two checksums end it.
+const EACH: u64 = 20 + 4 + 4;
+const END: u64 = 20 + 20;
+
+/// How many objects an index lists; `None` of one that is of another version, longer than two gigabytes of pack make it, or
+/// damaged: what such a one lists is not known.
+fn number_of(index: &Path) -> io::Result<Option<usize>> {
     let mut file = File::open(index)?;
+    let length = file.metadata()?.len();
     let (mut header, mut count) = ([0; 8], [0; 4]);
-    file.read_exact(&mut header)?;
-    if header != [0xff, b't', b'O', b'c', 0, 0, 0, 2] {
-        return Err(std::io::ErrorKind::InvalidData.into());
+    if length < IDS + END {
+        return Ok(None);
     }
+    file.read_exact(&mut header)?;
     file.seek(SeekFrom::Start(IDS - 4))?;
     file.read_exact(&mut count)?;
-    Ok(u32::from_be_bytes(count) as usize)
+    let count = u32::from_be_bytes(count);
+    let sound = header == [0xff, b't', b'O', b'c', 0, 0, 0, 2] && length == IDS + u64::from(count) * EACH + END;
+    Ok(sound.then_some(count as usize))
 }
 
-fn objects(index: &Path, count: usize) -> std::io::Result<Vec<Oid>> {
+fn objects(index: &Path, count: usize) -> io::Result<Vec<Oid>> {
     let mut file = File::open(index)?;
     file.seek(SeekFrom::Start(IDS))?;
     let mut ids = vec![0; count * 20];
     file.read_exact(&mut ids)?;
-    Ok(ids.chunks_exact(20).filter_map(|id| Oid::from_bytes(id).ok()).collect())
+    let ids = ids.chunks_exact(20).map(|id| Oid::from_bytes(id).map_err(io::Error::other));
+    ids.collect()
 }
 
 #[cfg(test)]
@@ -151,5 +183,99 @@ mod tests {
         check(&[5, 5, 100], 2);
         check(&[5, 5, 15, 100], 3);
         check(&[5, 5, 5, 5, 40, 100], 4);
+    }
+
+    /// A bare repository of three small packs with a blob each.
+    fn three() -> (tempfile::TempDir, Vec<Oid>, Vec<PathBuf>) {
+        let folder = tempfile::tempdir().unwrap();
+        let git = git2::Repository::init_bare(folder.path()).unwrap();
+        fs::create_dir_all(packs(&git)).unwrap();
+        let mut blobs = Vec::new();
+        for number in 0..3 {
+            let blob = git.blob(format!("blob {number}").as_bytes()).unwrap();
+            let mut pack = git.packbuilder().unwrap();
+            pack.insert_object(blob, None).unwrap();
+            pack.write(&packs(&git), 0).unwrap();
+            let loose = blob.to_string();
+            fs::remove_file(git.path().join("objects").join(&loose[..2]).join(&loose[2..])).unwrap();
+            blobs.push(blob);
+        }
+        let files = indexes(&packs(&git));
+        assert_eq!(files.len(), 3);
+        (folder, blobs, files)
+    }
+
+    fn indexes(folder: &Path) -> Vec<PathBuf> {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "idx")).collect();
+        files.sort();
+        files
+    }
+
+    #[test]
+    fn they_are_put_together_with_all_their_objects() {
+        let (folder, blobs, files) = three();
+        gather(folder.path()).unwrap();
+        assert_eq!(indexes(files[0].parent().unwrap()).len(), 1);
+        let git = git2::Repository::open(folder.path()).unwrap();
+        for blob in blobs {
+            git.find_blob(blob).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_pack_of_which_it_is_not_known_what_is_in_it_stays() {
+        for damage in ["a shorter index", "a count that is too small", "an index that cannot be read"] {
+            let (folder, blobs, files) = three();
+            let whole = fs::read(&files[0]).unwrap();
+            fs::set_permissions(&files[0], std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+            match damage {
+                "a shorter index" => fs::write(&files[0], &whole[..whole.len() - 10]).unwrap(),
+                "a count that is too small" => {
+                    let mut fewer = whole.clone();
+                    fewer[8..1032].fill(0);
+                    fs::write(&files[0], fewer).unwrap();
+                }
+                _ => {
+                    fs::remove_file(&files[0]).unwrap();
+                    fs::create_dir(&files[0]).unwrap();
+                }
+            }
+            // Where a file cannot be read, nothing is touched; where it does not say what it must, the others are put together.
+            assert_eq!(gather(folder.path()).is_err(), damage == "an index that cannot be read", "{damage}");
+            assert!(files[0].with_extension("pack").exists(), "{damage}");
+            if files[0].is_dir() {
+                fs::remove_dir(&files[0]).unwrap();
+            }
+            fs::write(&files[0], whole).unwrap();
+            let git = git2::Repository::open(folder.path()).unwrap();
+            for blob in blobs {
+                assert!(git.find_blob(blob).is_ok(), "{damage}");
+            }
+        }
+    }
+
+    #[test]
+    fn while_it_is_not_known_which_packs_git_has_put_together_all_stay() {
+        let (folder, _, files) = three();
+        let together = files[0].with_file_name("multi-pack-index");
+        fs::create_dir(&together).unwrap();
+        assert!(gather(folder.path()).is_err());
+        assert_eq!(indexes(files[0].parent().unwrap()), files);
+        fs::remove_dir(&together).unwrap();
+        // Those that it names stay.
+        let named: Vec<u8> =
+            files[1..].iter().flat_map(|file| file.file_name().unwrap().as_encoded_bytes().to_vec()).collect();
+        fs::write(&together, named).unwrap();
+        gather(folder.path()).unwrap();
+        assert_eq!(indexes(files[0].parent().unwrap()), files);
+    }
+
+    #[test]
+    fn an_index_that_ends_early_does_not_list_fewer_objects() {
+        let (_folder, blobs, files) = three();
+        assert_eq!(number_of(&files[0]).unwrap(), Some(1));
+        assert!(blobs.contains(&objects(&files[0], 1).unwrap()[0]));
+        assert!(objects(&files[0], 1_000).is_err());
     }
 }

@@ -7,7 +7,7 @@ use portico_core::key::ObjectKey;
 
 use crate::commit::{CommitId, Repository};
 use crate::index::Keys;
-use crate::text::{heads, is_manifest};
+use crate::text::{heads, is_manifest_in};
 use crate::tree::{Differing, Entry, TreeError};
 
 type Files = HashMap<Arc<str>, Box<[ObjectKey]>, foldhash::fast::RandomState>;
@@ -84,19 +84,12 @@ impl Places {
     }
 }
 
-/// Whether a file is one of ours.
-pub(crate) fn is_ours(path: &str, folder: &str) -> bool {
-    let folder = folder.trim_matches('/');
-    let inside = folder.is_empty() || path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    inside && is_manifest(path)
-}
-
 /// What each of these files speaks of now.
 fn spoken(repository: &Repository, differing: Vec<Differing>, folder: &str) -> Result<Vec<Before>, TreeError> {
     let mut read = Vec::new();
     let mut found = Vec::new();
     for Differing { path, now } in differing {
-        if !is_ours(&path, folder) {
+        if !is_manifest_in(&path, folder) {
             continue;
         }
         match now {

@@ -45,12 +45,16 @@ impl Branches {
                 branch.clone()
             } else {
                 let Ok(commit) = git.find_commit(target) else { continue };
-                let info = crate::commit::info(&commit);
-                Branch { commit: CommitId(target), trailers: Trailers::of(&info), info }
+                Branch::at(&commit)
             };
             found.insert(id, branch);
         }
         Ok(Branches(found))
+    }
+
+    /// One more.
+    pub(crate) fn add(&mut self, id: RequestId, commit: &git2::Commit<'_>) {
+        self.0.insert(id, Branch::at(commit));
     }
 
     pub(crate) fn get(&self, id: &RequestId) -> Option<&Branch> {
@@ -84,6 +88,11 @@ impl Branches {
 }
 
 impl Branch {
+    fn at(commit: &git2::Commit<'_>) -> Branch {
+        let info = crate::commit::info(commit);
+        Branch { commit: info.id, trailers: Trailers::of(&info), info }
+    }
+
     pub(crate) fn info(&self) -> &CommitInfo {
         &self.info
     }

@@ -27,6 +27,8 @@ pub(crate) struct Chain {
     pub(crate) changes: Vec<Change>,
     pub(crate) files: Vec<FileChange>,
     pub(crate) known: Known,
+    /// Requests of the same group that wait.
+    pub(crate) waiting: Branches,
     pub(crate) landed: Vec<(CommitId, Trailers)>,
     pub(crate) undo: Vec<Before>,
     pub(crate) moves: Vec<Move>,
@@ -56,6 +58,7 @@ impl Session<'_> {
             changes: Vec::new(),
             files: Vec::new(),
             known: Known::default(),
+            waiting: Branches::default(),
             landed: Vec::new(),
             undo: Vec::new(),
             moves: Vec::new(),
@@ -78,7 +81,9 @@ impl Session<'_> {
         }
         if chain.head != tip.0 {
             let name = self.branch()?;
-            chain.moves.insert(0, Move { name, from: Some(tip.0), to: Some(chain.head) });
+            // What waits is there before anything lands, and what was taken in goes afterwards.
+            let at = chain.moves.iter().take_while(|one| one.is_made()).count();
+            chain.moves.insert(at, Move { name, from: Some(tip.0), to: Some(chain.head) });
         }
         Ok(Staged { answers, chain, checkouts })
     }
@@ -90,8 +95,10 @@ impl Session<'_> {
                 return Ok(again(commit, false));
             }
         }
-        if let Some(commit) = self.state.branches.waits(request)? {
-            return Ok(again(commit, true));
+        for branches in [&self.state.branches, &chain.waiting] {
+            if let Some(commit) = branches.waits(request)? {
+                return Ok(again(commit, true));
+            }
         }
         let mut drafted = {
             let tree = self.repository.git.find_tree(chain.tree).map_err(WriteError::Objects)?;
@@ -112,8 +119,8 @@ impl Session<'_> {
         let tree = self.tree(chain.tree, &drafted)?;
         let commit = self.commit(&request.author, &landing(request), tree, &[chain.head])?;
         if request.review {
-            // The next one must not take its id.
-            chain.known.note(commit, Trailers { request: Some(request.id.clone()), ..Trailers::default() });
+            let said = self.repository.git.find_commit(commit.0).map_err(WriteError::Objects)?;
+            chain.waiting.add(request.id.clone(), &said);
             let name = format!("{BRANCHES}{}", request.id);
             chain.moves.push(Move { name, from: None, to: Some(commit.0) });
         } else {

@@ -8,9 +8,9 @@ use portico_core::key::ObjectKey;
 
 use super::elsewhere::FETCHED;
 use super::message::Trailers;
-use super::places::is_ours;
 use super::{Target, WriteError};
 use crate::commit::{CommitId, Repository, RepositoryError};
+use crate::text::is_manifest_in;
 use crate::text::{Contents, read};
 use crate::tree::{Entry, TreeError};
 
@@ -55,7 +55,7 @@ impl Target {
             Err(RepositoryError::NoBranch { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        if !is_there(commit)? || !repository.contains(head, commit)? {
+        if !is_there(commit)? || !repository.follows(head, commit)? {
             return Ok(None);
         }
         if Trailers::of(&repository.info(commit)?).request.is_none() {
@@ -82,7 +82,7 @@ fn touched(repository: &Repository, commit: CommitId, head: CommitId, folder: &s
         // The first commit of all.
         None => repository.listing(commit)?,
     };
-    for path in differing.into_iter().map(|one| one.path).filter(|path| is_ours(path, folder)) {
+    for path in differing.into_iter().map(|one| one.path).filter(|path| is_manifest_in(path, folder)) {
         let path: Arc<str> = path.into();
         let before = old.as_ref().map(|old| said(old, &path)).transpose()?.unwrap_or_default();
         let (then, now) = (said(&new, &path)?, said(&now, &path)?);

@@ -1,7 +1,7 @@
 //! Nothing lands twice.
 
 use portico_core::key::Kind;
-use portico_git::write::{Proposal, Refused};
+use portico_git::write::{Proposal, Refused, Request};
 
 use crate::stage::{Hand, Writing, git, here, person, request, set};
 
@@ -52,6 +52,33 @@ fn asked_twice_at_the_same_moment_it_lands_once() {
     assert!(answers.iter().all(|answer| answer.commit == hand.head()));
     assert_eq!(answers.iter().filter(|answer| !answer.again).count(), 1);
     assert_eq!(git(&hand.path, &["rev-list", "--count", "HEAD"]), "2");
+}
+
+#[test]
+fn asked_twice_at_the_same_moment_it_waits_once() {
+    let hand = Hand::new();
+    // While the first one is looked at, the others come together.
+    let writer = Writing::new(here(&hand.path), |proposal: &Proposal<'_>| {
+        if !proposal.waits {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Vec::new()
+    });
+    let first = request(vec![set(Kind::Team, "shop", "spec.title", "A")]);
+    let asked = Request { review: true, ..request(vec![set(Kind::Team, "shop", "spec.title", "B")]) };
+    let other = Request { id: asked.id.clone(), ..request(vec![set(Kind::Team, "shop", "spec.title", "C")]) };
+    let waits = Request { review: true, ..other.clone() };
+    let submit = |request: &Request| writer.writer.submit(request.clone());
+    let (first, one, two, waits, other) = writer
+        .wait(async { tokio::join!(submit(&first), submit(&asked), submit(&asked), submit(&waits), submit(&other)) });
+    assert_eq!(hand.head(), first.expect("lands").commit);
+    let (one, two) = (one.expect("it waits"), two.expect("it waits"));
+    assert_eq!((one.commit, one.waits, one.again), (two.commit, true, false));
+    assert_eq!((two.waits, two.again), (true, true));
+    assert_eq!(git(&hand.path, &["rev-parse", &format!("portico/{}", asked.id)]), one.commit.to_string());
+    for refused in [waits, other] {
+        assert!(matches!(refused, Err(Refused::IdReused { .. })), "{refused:?}");
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use portico_core::key::Kind;
 use portico_git::watch::Auth;
-use portico_git::write::{Elsewhere, Preview, Proposal, Refused, Request, Target};
+use portico_git::write::{Elsewhere, Preview, Proposal, Refused, Request, RequestId, Target};
 
 use crate::stage::{Hand, Writing, application, files, git, person, put, request, set, show};
 
@@ -229,6 +229,61 @@ fn it_waits_on_a_branch_of_the_other_side() {
     writer.submit(&closed).expect("waits");
     other.wait(other.writer.close(closed.id)).expect("closed");
     assert_eq!(git(&served.bare, &["branch", "--list", "portico/*"]), "");
+}
+
+#[test]
+fn what_waits_elsewhere_is_taken_in_as_it_is_there_now() {
+    let served = Served::new();
+    let (one, two) = (served.writer("one", yes), served.writer("two", yes));
+    let ask = |name: &str| {
+        let asked = Request { review: true, ..request(vec![put(&application(name))]) };
+        two.submit(&asked).expect("waits");
+        asked.id
+    };
+    // It has fetched before any of it was there.
+    one.land(vec![set(Kind::Team, "shop", "spec.title", "X")]);
+    let merge = |id: &RequestId| one.wait(one.writer.merge(id.clone(), person("Olga")));
+    let new = ask("new");
+    assert!(!merge(&new).expect("taken in").again);
+    // Somebody adds to it.
+    let added = ask("added");
+    one.wait(one.writer.waiting()).expect("told");
+    let hand = &served.hand.path;
+    git(hand, &["fetch", "-q", "origin"]);
+    git(hand, &["checkout", "-q", &format!("portico/{added}")]);
+    served.hand.write("teams/shop/added/README.md", "by hand\n");
+    served.hand.commit("more");
+    git(hand, &["push", "-q", "origin", &format!("HEAD:portico/{added}")]);
+    let taken = merge(&added).expect("taken in");
+    assert_eq!(git(&served.bare, &["show", "main:teams/shop/added/README.md"]), "by hand");
+    assert_eq!(served.head(), taken.commit.to_string());
+    // Somebody else has taken it in, or closed it.
+    let taken = ask("taken");
+    let closed = ask("closed");
+    one.wait(one.writer.waiting()).expect("told");
+    let elsewhere = two.wait(two.writer.merge(taken.clone(), person("Olga"))).expect("taken in");
+    two.wait(two.writer.close(closed.clone())).expect("closed");
+    let again = merge(&taken).expect("known");
+    assert_eq!((again.commit, again.again), (elsewhere.commit, true));
+    assert!(matches!(merge(&closed), Err(Refused::NoRequest { .. })));
+    assert_eq!(served.head(), elsewhere.commit.to_string());
+}
+
+#[test]
+fn a_branch_that_must_not_be_deleted_does_not_make_what_has_landed_refused() {
+    let served = Served::new();
+    git(&served.bare, &["config", "receive.denyDeletes", "true"]);
+    let writer = served.writer("copy", yes);
+    let asked = Request { review: true, ..request(vec![put(&application("new"))]) };
+    writer.submit(&asked).expect("waits");
+    let landed = writer.wait(writer.writer.merge(asked.id.clone(), person("Olga"))).expect("it has landed");
+    assert!(!landed.again);
+    assert_eq!(served.head(), landed.commit.to_string());
+    assert_eq!(writer.wait(writer.writer.waiting()).expect("told"), [], "its branch is there, and waits for nothing");
+    // To close one is to delete its branch, and nothing else.
+    let other = Request { review: true, ..request(vec![put(&application("newer"))]) };
+    writer.submit(&other).expect("waits");
+    assert!(matches!(writer.wait(writer.writer.close(other.id)), Err(Refused::Rejected { .. })));
 }
 
 #[test]

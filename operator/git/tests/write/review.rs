@@ -81,6 +81,23 @@ fn a_conflict_keeps_it_waiting_and_closing_ends_it() {
 }
 
 #[test]
+fn one_whose_branch_cannot_be_deleted_has_landed_nevertheless() {
+    let hand = Hand::new();
+    let writer = hand.writer();
+    let id = ask(&writer, vec![set(Kind::Team, "shop", "spec.title", "X")]);
+    // Somebody's Git holds it.
+    let lock = hand.path.join(format!(".git/refs/heads/portico/{id}.lock"));
+    std::fs::write(&lock, "").expect("written");
+    let landed = writer.wait(writer.writer.merge(id.clone(), person("Olga"))).expect("it has landed");
+    assert_eq!((hand.head(), landed.again), (landed.commit, false));
+    assert!(hand.read("teams/shop/team.yaml").contains("title: X "));
+    assert_eq!(writer.wait(writer.writer.waiting()).expect("told"), []);
+    assert!(matches!(writer.wait(writer.writer.close(id.clone())), Err(Refused::Failed(_))), "that is all it does");
+    std::fs::remove_file(&lock).expect("removed");
+    writer.wait(writer.writer.close(id)).expect("closed");
+}
+
+#[test]
 fn what_is_added_by_hand_is_taken_in_too_and_what_was_merged_by_hand_waits_no_more() {
     let hand = Hand::new();
     let writer = hand.writer();

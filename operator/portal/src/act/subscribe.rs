@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portico_core::Core;
 use portico_core::batch::Spec;
 use portico_core::key::{Kind, Name};
-use portico_crds::{LocalRef, RequestedScope, ScopeMode, SubscriptionSpec};
+use portico_crds::{FieldKind, LocalRef, RequestedScope, ScopeMode, SubscriptionSpec};
 
 use super::{Deed, application, credential, refer};
 use crate::error::Oops;
@@ -16,6 +16,7 @@ use crate::wish;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Application,
+    Properties,
     Scopes,
     Terms,
     Review,
@@ -25,6 +26,7 @@ impl Step {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Step::Application => "application",
+            Step::Properties => "properties",
             Step::Scopes => "scopes",
             Step::Terms => "terms",
             Step::Review => "review",
@@ -40,6 +42,8 @@ pub(crate) struct Draft {
     pub(crate) team: String,
     pub(crate) title: String,
     pub(crate) description: String,
+    /// What the plan wants to know.
+    pub(crate) properties: BTreeMap<String, String>,
     /// Scopes that are asked for.
     pub(crate) scopes: Vec<String>,
     pub(crate) reasons: BTreeMap<String, String>,
@@ -64,8 +68,13 @@ impl Draft {
                 "environment" => draft.environment = value,
                 "once" => draft.once = value,
                 other => {
-                    if let Some(scope) = other.strip_prefix("reason:").filter(|_| !value.is_empty()) {
+                    if value.is_empty() {
+                        continue;
+                    }
+                    if let Some(scope) = other.strip_prefix("reason:") {
                         draft.reasons.insert(scope.to_owned(), value);
+                    } else if let Some(property) = other.strip_prefix("property:") {
+                        draft.properties.insert(property.to_owned(), value);
                     }
                 }
             }
@@ -101,6 +110,22 @@ impl Draft {
             }
             Step::Application if self.team(offer).is_none() => Some("Choose the team that it is for.".to_owned()),
             Step::Application => application::flaw(&self.title, &self.description).map(str::to_owned),
+            Step::Properties => offer.properties.iter().find_map(|property| {
+                let answer = self.properties.get(&property.name).map(String::as_str);
+                match (property.kind, answer) {
+                    (FieldKind::Checkbox, answer) if property.required && answer != Some("true") => {
+                        Some(format!("“{}” needs a yes.", property.title))
+                    }
+                    (_, None) if property.required => Some(format!("“{}” has to be answered.", property.title)),
+                    (FieldKind::Choice, Some(answer)) if !property.choices.iter().any(|choice| choice == answer) => {
+                        Some(format!("Choose one of the answers to “{}”.", property.title))
+                    }
+                    (_, Some(answer)) if answer.chars().count() > 1024 => {
+                        Some(format!("The answer to “{}” is too long.", property.title))
+                    }
+                    _ => None,
+                }
+            }),
             Step::Scopes => offer
                 .scopes
                 .iter()
@@ -150,6 +175,7 @@ impl Draft {
             change: None,
             scopes: scopes.collect(),
             accepted_terms: offer.card.terms.as_ref().map(|terms| terms.version.clone()),
+            properties: self.properties.clone(),
             suspend: false,
             cancel_at: None,
             go_live: false,
@@ -167,6 +193,9 @@ impl Draft {
 /// The steps that apply.
 pub(crate) fn steps(offer: &Offer) -> Vec<Step> {
     let mut steps = vec![Step::Application];
+    if !offer.properties.is_empty() {
+        steps.push(Step::Properties);
+    }
     if !offer.scopes.is_empty() {
         steps.push(Step::Scopes);
     }

@@ -1,5 +1,7 @@
 //! Subscriptions.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
@@ -92,6 +94,10 @@ pub(super) struct NewSubscription {
     description: Option<String>,
     /// The team that owns the new application; not needed where there is one only.
     team: Option<Object<Ref>>,
+    /// What the plan wants to know, by the names of its properties.
+    #[serde(default)]
+    #[schemars(length(max = 32))]
+    properties: BTreeMap<String, String>,
     /// Scopes that are asked for, with what they are needed for.
     #[serde(default)]
     #[schemars(length(max = 64))]
@@ -114,7 +120,17 @@ pub(super) async fn make(
 }
 
 fn subscribe(core: &Core, person: &Person, said: NewSubscription) -> Result<Deed, Oops> {
-    let NewSubscription { plan, application, title, description, team, scopes, accepted_terms, environment } = said;
+    let NewSubscription {
+        plan,
+        application,
+        title,
+        description,
+        team,
+        properties,
+        scopes,
+        accepted_terms,
+        environment,
+    } = said;
     let Object(plan) = plan;
     let plan = plan.name();
     if !may(core, Some(person), Action::Use, &plan.clone().of(Kind::Plan)) {
@@ -129,6 +145,7 @@ fn subscribe(core: &Core, person: &Person, said: NewSubscription) -> Result<Deed
         team: text(team).unwrap_or_default(),
         title: title.unwrap_or_default().trim().to_owned(),
         description: description.unwrap_or_default().trim().to_owned(),
+        properties,
         reasons: scopes.iter().filter_map(|one| Some((one.name.clone(), one.reason.clone()?))).collect(),
         scopes: scopes.into_iter().map(|one| one.name).collect(),
         terms: accepted_terms.unwrap_or_default(),
@@ -137,6 +154,9 @@ fn subscribe(core: &Core, person: &Person, said: NewSubscription) -> Result<Deed
     };
     if let Some(unknown) = draft.scopes.iter().find(|name| !offer.scopes.iter().any(|scope| scope.name == **name)) {
         return Err(Oops::Bad(format!("This plan has no scope `{unknown}` that can be asked for.")));
+    }
+    if let Some(unknown) = draft.properties.keys().find(|name| !offer.properties.iter().any(|one| one.name == **name)) {
+        return Err(Oops::Bad(format!("This plan has no property `{unknown}`.")));
     }
     let known = |name: &str| offer.environments.iter().any(|(environment, _)| environment.to_string() == name);
     if !draft.environment.is_empty() && !known(&draft.environment) {

@@ -3,7 +3,7 @@
 use portico_core::Core;
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::look;
-use portico_crds::{AccessLevel, LifecycleStage, ScopeMode, Security, Stage};
+use portico_crds::{AccessLevel, LifecycleStage, PlanProperty, ScopeMode, Security, Stage};
 
 use super::plans::{self, Card, Scope};
 use crate::may::{Action, may};
@@ -25,6 +25,8 @@ pub(crate) struct Offer {
     pub(crate) have: Vec<(Name, String, Name)>,
     /// Scopes that can be asked for.
     pub(crate) scopes: Vec<Scope>,
+    /// What a subscription has to say about itself.
+    pub(crate) properties: Vec<PlanProperty>,
     /// Where a key can be for.
     pub(crate) environments: Vec<(Name, String)>,
     /// Whether somebody has to approve it.
@@ -51,6 +53,7 @@ pub(crate) fn offer(core: &Core, person: &Person, name: &Name) -> Option<Offer> 
     };
     let mut offer = Offer {
         scopes: card.scopes.iter().filter(|scope| scope.mode != ScopeMode::Active).cloned().collect(),
+        properties: plan.properties.clone(),
         is_manual: plan.approval.mode == portico_crds::ApprovalMode::Manual,
         environments: environments(core, name),
         card,

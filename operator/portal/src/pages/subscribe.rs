@@ -5,7 +5,7 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use portico_crds::ScopeMode;
+use portico_crds::{FieldKind, ScopeMode};
 
 use super::Named;
 use crate::act::subscribe::{Draft, Step, is_open, steps};
@@ -25,6 +25,7 @@ use crate::words::{self, Tone};
 fn called(step: Step) -> &'static str {
     match step {
         Step::Application => "Application",
+        Step::Properties => "Details",
         Step::Scopes => "Scopes",
         Step::Terms => "Terms",
         Step::Review => "Review",
@@ -43,6 +44,9 @@ fn carried(draft: &Draft, step: Step) -> Markup {
             (hidden("team", &draft.team))
             (hidden("title", &draft.title))
             (hidden("description", &draft.description))
+        }
+        @if step != Step::Properties {
+            @for (name, value) in &draft.properties { (hidden(&format!("property:{name}"), value)) }
         }
         @if step != Step::Scopes {
             @for scope in &draft.scopes { (hidden("scope", scope)) }
@@ -88,6 +92,7 @@ pub(crate) async fn go_on(
     is_open(&offer)?;
     let mut draft = Draft::read(&pairs);
     draft.scopes.retain(|scope| offer.scopes.iter().any(|known| known.name == *scope));
+    draft.properties.retain(|name, _| offer.properties.iter().any(|known| known.name == *name));
     let said = |wanted: &str| pairs.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
     let steps = steps(&offer);
     let at = steps.iter().position(|step| said("step") == Some(step.word())).unwrap_or_default();
@@ -144,6 +149,7 @@ fn show(frame: &Frame, offer: &Offer, draft: &Draft, step: Step, missing: Option
                     (carried(draft, step))
                     @match step {
                         Step::Application => (application_step(offer, draft)),
+                        Step::Properties => (properties_step(offer, draft)),
                         Step::Scopes => (scopes_step(offer, draft)),
                         Step::Terms => (terms_step(offer, draft)),
                         Step::Review => (review_step(offer, draft)),
@@ -219,6 +225,36 @@ fn application_step(offer: &Offer, draft: &Draft) -> Markup {
     }
 }
 
+fn properties_step(offer: &Offer, draft: &Draft) -> Markup {
+    html! {
+        section.stack {
+            h2 { "What the owner of this API wants to know" }
+            @for (index, property) in offer.properties.iter().enumerate() {
+                @let id = format!("property-{index}");
+                @let name = format!("property:{}", property.name);
+                @let answer = draft.properties.get(&property.name).map_or("", String::as_str);
+                @match property.kind {
+                    FieldKind::Checkbox => label.choice {
+                        input type="checkbox" name=(name) value="true" required[property.required] checked[answer == "true"];
+                        span.strong { (property.title) }
+                    },
+                    FieldKind::Choice => div.field {
+                        label for=(id) { (property.title) @if !property.required { " (optional)" } }
+                        select id=(id) name=(name) required[property.required] {
+                            option value="" selected[answer.is_empty()] { "" }
+                            @for choice in &property.choices { option value=(choice) selected[answer == choice.as_str()] { (choice) } }
+                        }
+                    },
+                    FieldKind::Text => div.field {
+                        label for=(id) { (property.title) @if !property.required { " (optional)" } }
+                        input id=(id) type="text" name=(name) value=(answer) maxlength="1024" required[property.required] autocomplete="off";
+                    },
+                }
+            }
+        }
+    }
+}
+
 fn scopes_step(offer: &Offer, draft: &Draft) -> Markup {
     html! {
         fieldset {
@@ -277,6 +313,12 @@ fn review_step(offer: &Offer, draft: &Draft) -> Markup {
                     ("Application", html! { (application) @if is_new { " (new)" } }),
                     ("Plan", html! { (offer.card.title) }),
                     ("Price", html! { (offer.card.price) @if let Some(note) = &offer.card.price_note { " " (note) } }),
+                    ("Details", html! {
+                        @if draft.properties.is_empty() { "None" }
+                        @for property in &offer.properties {
+                            @if let Some(answer) = draft.properties.get(&property.name) { p { (property.title) ": " (answer) } }
+                        }
+                    }),
                     ("Scopes", html! { @if scopes.is_empty() { "Those that come with it" } @else { (scopes.join(", ")) } }),
                 ]))
                 ul.points { @for point in &offer.card.points { li { (icon(Icon::Check)) span { (point) } } } }

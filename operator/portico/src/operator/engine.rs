@@ -39,7 +39,8 @@ use super::work::{Done, Task};
 
 /// How many writes are under way at once.
 const WRITES: usize = 48;
-/// How many of them may be statuses while much changes, or Secrets are to be written. What lets somebody in goes first.
+/// How many of them may be anything but Secrets while much changes, or Secrets are to be written: statuses, and steps of
+/// deletions. What lets somebody in goes first.
 const STATUSES_MEANWHILE: usize = 2;
 /// How much that is seen goes into one batch.
 const BURST: usize = 4096;

@@ -1,4 +1,4 @@
-//! What the leader writes: the Secret of a credential, and the status of an object.
+//! What the leader writes: the Secret of a credential, the status of an object, and what a deletion needs.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use jiff::Timestamp;
 use portico_core::api_key::ApiKey;
-use portico_core::batch::{Batch, Change, Fact, Spec};
+use portico_core::batch::{Batch, Change, Fact};
 use portico_core::delta::{Delta, KeyWish};
 use portico_core::diagnostic::Diagnostic;
-use portico_core::key::{Kind, Name, ObjectKey};
+use portico_core::key::{Name, ObjectKey};
 use portico_core::quota::Record;
 use portico_envoy::translate::KeySource as _;
 use portico_git::watch::Signal;
@@ -23,7 +23,9 @@ use portico_portal::Shared;
 use portico_secrets::Store;
 
 use super::gateway::{Gateway, News};
+use super::notes::{Notes, Written};
 use super::say::{Announcement, Say};
+use super::seen::{Known, Seen};
 
 /// What the engine is told.
 pub enum Event {
@@ -59,8 +61,8 @@ pub struct Engine {
     /// Credentials that wait for the key that they import.
     awaited: BTreeMap<Name, KeyWish>,
     retry_at: Option<Instant>,
-    /// Plans that subscriptions came to be on, to be written down.
-    moved: Vec<(Name, Name)>,
+    /// What is not written down yet.
+    notes: Notes,
     /// Whether what is counted cannot be kept.
     forgets: bool,
     wake: Option<Timestamp>,
@@ -88,7 +90,7 @@ impl Engine {
             owed: BTreeMap::new(),
             awaited: BTreeMap::new(),
             retry_at: None,
-            moved: Vec::new(),
+            notes: Notes::default(),
             forgets: false,
             wake: None,
             untold: Vec::new(),
@@ -113,6 +115,7 @@ impl Engine {
             let mut news = Vec::new();
             let mut questions = Vec::new();
             let mut imports = Vec::new();
+            let mut counted = Vec::new();
             let mut stop = false;
             // Of several commits the newest counts; what gateways said in the meantime goes into one batch.
             for event in first.into_iter().chain(events.try_iter()) {
@@ -121,14 +124,15 @@ impl Engine {
                     Event::Git(Signal::Trouble(error)) => self.in_trouble(&error),
                     Event::Gateway(said) => news.push(said),
                     Event::Import { credential, key, reply } => imports.push((credential, key, reply)),
-                    Event::Counted(records) => self.keep(records),
+                    Event::Counted(mut records) => counted.append(&mut records),
                     Event::Ask(question) => questions.push(question),
                     Event::Stop => stop = true,
                 }
             }
             if stop {
                 self.gateway.stop();
-                self.keep(self.gateway.take_counts());
+                counted.append(&mut self.gateway.take_counts());
+                self.keep(counted);
                 return Ok(());
             }
             if let Some((commit, rewritten)) = head {
@@ -142,27 +146,37 @@ impl Engine {
             if self.wake.is_some_and(|wake| wake <= Timestamp::now()) {
                 self.apply(Vec::new(), Vec::new(), None);
             }
-            self.note_moves();
+            let written = self.notes.write(&mut self.store, Instant::now());
+            self.wrote(written);
+            // The disk comes after all that takes access away.
+            if !counted.is_empty() {
+                self.keep(counted);
+            }
             for question in questions {
                 question(&self);
             }
         }
     }
 
-    /// Writes down which plans subscriptions are on: what they have serves on after a restart too.
-    fn note_moves(&mut self) {
-        let moved = std::mem::take(&mut self.moved);
-        if !moved.is_empty()
-            && let Err(error) = self.store.record_on(&moved)
-        {
-            self.say.trouble(&format!("cannot write down which plans subscriptions are on: {}", chain(&error)));
+    /// Says what came of writing down how subscriptions stand.
+    fn wrote(&mut self, written: Written) {
+        match written {
+            Written::AsBefore => {}
+            Written::Again => self.say.note("how subscriptions stand can be written down again"),
+            Written::Fails(error) => self.say.trouble(&format!(
+                "cannot write down which subscriptions were cancelled, and on which plans others are: {}; I go on trying",
+                chain(&error)
+            )),
         }
     }
 
     fn nap(&self, late: Option<Instant>) -> Duration {
         let now = Timestamp::now();
         let wake = self.wake.map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or(Duration::ZERO));
-        let soon = [self.retry_at, late].into_iter().flatten().map(|at| at.saturating_duration_since(Instant::now()));
+        let soon = [self.retry_at, self.notes.retry_at(), late]
+            .into_iter()
+            .flatten()
+            .map(|at| at.saturating_duration_since(Instant::now()));
         wake.into_iter().chain(soon).fold(NAP, Duration::min)
     }
 
@@ -183,55 +197,54 @@ impl Engine {
             return Ok(());
         }
         let started = Instant::now();
-        let on = if self.commit.is_none() { self.on()? } else { Vec::new() };
-        let advance = self.reader.advance(commit).and_then(|mut advance| {
-            self.untold.append(&mut advance.changes);
-            self.reader.recall(&self.core.read(), &mut self.untold, &on)?;
-            advance.changes = std::mem::take(&mut self.untold);
-            Ok(advance)
-        });
-        let advance = match advance {
+        let first = self.commit.is_none();
+        let advance = match self.reader.advance(commit) {
             Ok(advance) => advance,
             Err(error) => {
-                let mut text = chain(&error);
-                if matches!(error, ReadError::Empty { .. }) {
-                    text.push_str(" (portico up --allow-empty)");
-                }
-                self.say.refused(&commit.to_string(), &text);
-                self.refused = Some((commit, text));
+                self.refuse(commit, &error);
                 return Ok(());
             }
         };
+        let Advance { commit: info, mut changes, diagnostics, files_read, objects } = advance;
+        let moment = info.as_ref().map_or_else(Timestamp::now, |info| info.committed);
+        self.untold.append(&mut changes);
+        let mut changes = std::mem::take(&mut self.untold);
+        let seen = self.date(&mut changes, moment, first)?;
+        let recalled = self.reader.recall(&self.core.read(), &mut changes, &seen.on);
+        if let Err(error) = recalled {
+            self.untold = changes;
+            self.refuse(commit, &error);
+            return Ok(());
+        }
         self.refused = None;
         if rewritten && self.commit.is_some() {
             self.say.note("history was rewritten: the branch no longer has the commit before");
         }
-        let first = self.commit.is_none();
         self.commit = Some(commit);
-        let Advance { commit: info, mut changes, diagnostics, files_read, objects } = advance;
-        let moment = info.as_ref().map_or_else(Timestamp::now, |info| info.committed);
         let mut facts = if first { self.remember()? } else { Vec::new() };
-        let seen = self.date(&mut changes, moment, first)?;
         facts.extend(seen.on.iter().cloned());
         self.loose = diagnostics;
+        seen.gone.iter().for_each(|key| self.notes.forget(&key.name));
 
         let announcement = Announcement::commit(info.as_ref(), started, files_read, objects);
         self.apply(changes, facts, Some(announcement));
         // Only an order among those who compete depends on it, so it need not hold up any access.
-        if let Err(error) = self.store.record_seen(&seen.new, &seen.gone, moment) {
+        let gone: Vec<ObjectKey> = seen.gone.into_iter().collect();
+        if let Err(error) = self.store.record_seen(&seen.new, &gone, moment) {
             self.say.trouble(&format!("cannot write down since when objects are there: {}", chain(&error)));
         }
         self.report(first);
         Ok(())
     }
 
-    /// Which plans subscriptions were on, also those that their files do not name any more.
-    fn on(&self) -> anyhow::Result<Vec<Fact>> {
-        let mut on = Vec::new();
-        self.store
-            .first_seen(|key, _, plan| on.extend(plan.map(|plan| Fact::On { subscription: key.name, plan })))
-            .context("cannot read which plans subscriptions were on")?;
-        Ok(on)
+    /// A commit is not taken over.
+    fn refuse(&mut self, commit: CommitId, error: &ReadError) {
+        let mut text = chain(error);
+        if matches!(error, ReadError::Empty { .. }) {
+            text.push_str(" (portico up --allow-empty)");
+        }
+        self.say.refused(&commit.to_string(), &text);
+        self.refused = Some((commit, text));
     }
 
     /// What the store knows from before.
@@ -247,44 +260,16 @@ impl Engine {
         Ok(facts)
     }
 
-    /// Fills in since when objects are there.
-    fn date(&mut self, changes: &mut [Change], moment: Timestamp, first: bool) -> anyhow::Result<Seen> {
+    /// Fills in since when objects are there. Changes of several commits may speak of one object more than once.
+    fn date(&self, changes: &mut [Change], moment: Timestamp, first: bool) -> anyhow::Result<Seen> {
         let mut known = BTreeMap::new();
         if first {
             self.store
-                .first_seen(|key, at, plan| _ = known.insert(key, (at, plan)))
+                .first_seen(|key, at, plan| _ = known.insert(key, Known { at, plan, is_there: false }))
                 .context("cannot read since when objects are there")?;
         }
-        let mut seen = Seen::default();
-        for change in changes {
-            match change {
-                Change::Put(object) if competes(object.spec.kind()) => {
-                    let key = object.key();
-                    if !first && self.core.read().has(&key) {
-                        continue;
-                    }
-                    let own = if let Spec::Subscription(spec) = &object.spec {
-                        let namespace = spec.plan.namespace.as_deref().unwrap_or(key.name.namespace());
-                        Some(Name::new(namespace, spec.plan.name.as_str()))
-                    } else {
-                        None
-                    };
-                    object.created = Some(if let Some((at, plan)) = known.remove(&key) {
-                        // Its file may have been edited while nobody looked.
-                        let plan = plan.filter(|plan| own.as_ref() != Some(plan));
-                        seen.on.extend(plan.map(|plan| Fact::On { subscription: key.name, plan }));
-                        at
-                    } else {
-                        seen.new.push((key, own));
-                        moment
-                    });
-                }
-                Change::Remove(key) if competes(key.kind) => seen.gone.push(key.clone()),
-                _ => {}
-            }
-        }
-        seen.gone.extend(known.into_keys());
-        Ok(seen)
+        let core = self.core.read();
+        Ok(Seen::of(changes, moment, known, |key| !first && core.has(key)))
     }
 
     fn hear(&mut self, news: Vec<News>) {
@@ -354,12 +339,9 @@ impl Engine {
             );
             // What takes access away waits neither for new keys nor for the disk.
             self.gateway.update(removals, puts);
-            if !ended.is_empty()
-                && let Err(error) = self.store.record_ended(&ended)
-            {
-                self.say.trouble(&format!("cannot write down what was cancelled: {}", chain(&error)));
-            }
-            self.moved.extend(on);
+            self.notes.take(ended, on);
+            let written = self.notes.write_ended(&mut self.store, Instant::now());
+            self.wrote(written);
             facts = self.keys(keys);
             if facts.is_empty() {
                 break;
@@ -477,20 +459,6 @@ impl Engine {
         made.reverse();
         Ok(made)
     }
-}
-
-#[derive(Default)]
-struct Seen {
-    /// A subscription with the plan that its file names.
-    new: Vec<(ObjectKey, Option<Name>)>,
-    gone: Vec<ObjectKey>,
-    /// The plans that subscriptions were on, where their files name others now.
-    on: Vec<Fact>,
-}
-
-/// Kinds of which the older come first when there is not enough for all.
-fn competes(kind: Kind) -> bool {
-    matches!(kind, Kind::Application | Kind::Subscription | Kind::Approval | Kind::Credential)
 }
 
 /// An error and what led to it, in one line.

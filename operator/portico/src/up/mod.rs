@@ -6,8 +6,10 @@ mod engine;
 mod gateway;
 mod keys;
 mod memory;
+mod notes;
 mod portal;
 mod say;
+mod seen;
 mod shown;
 
 use std::io::Write;

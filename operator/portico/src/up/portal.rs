@@ -236,7 +236,7 @@ impl Host for Embedded {
                     // One that is not there was not read.
                     aside(move || {
                         let repository = repository.lock().unwrap_or_else(PoisonError::into_inner);
-                        Ok(repository.contains(read, wanted).unwrap_or(false))
+                        Ok(repository.follows(read, wanted).unwrap_or(false))
                     })
                     .await
                 }
