@@ -23,6 +23,11 @@ pub(crate) enum Oops {
     Often(i64),
     /// Something that is needed does not answer.
     Unavailable(String),
+    /// It was done as far as it goes: somebody else has to look at it, which is followed there.
+    Waits {
+        /// The page that follows it.
+        to: String,
+    },
 }
 
 impl Oops {
@@ -34,6 +39,7 @@ impl Oops {
             Oops::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Oops::Often(_) => StatusCode::TOO_MANY_REQUESTS,
             Oops::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Oops::Waits { .. } => StatusCode::ACCEPTED,
         }
     }
 
@@ -47,6 +53,7 @@ impl Oops {
             Oops::Foreign(_) => "This request was not made here",
             Oops::Often(_) => "Too many tries",
             Oops::Unavailable(_) => "Not now",
+            Oops::Waits { .. } => "It waits for a review",
         }
     }
 
@@ -58,6 +65,7 @@ impl Oops {
             }
             Oops::SignIn { .. } => "This is for people who have signed in.".to_owned(),
             Oops::Forbidden(text) | Oops::Bad(text) | Oops::Unavailable(text) => text.clone(),
+            Oops::Waits { .. } => "Somebody else looks at it before it holds.".to_owned(),
             Oops::Often(seconds) => format!("Try again in {seconds} seconds."),
             Oops::Foreign(why) => format!("{why} Go back, load the page anew, and try again."),
         }
@@ -71,6 +79,7 @@ impl IntoResponse for Oops {
                 let query = serde_urlencoded::to_string([("to", to)]).unwrap_or_default();
                 return Redirect::to(&format!("/sign-in?{query}")).into_response();
             }
+            Oops::Waits { to } => return Redirect::to(to).into_response(),
             other => other.status().into_response(),
         };
         if let Oops::Often(seconds) = &self {

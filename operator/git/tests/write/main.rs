@@ -12,4 +12,5 @@ mod once;
 mod remote;
 mod review;
 mod stage;
+mod trail;
 mod work_tree;

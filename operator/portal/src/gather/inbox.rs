@@ -111,16 +111,6 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
     } else {
         "wants access"
     };
-    let products: Vec<String> = plan
-        .products
-        .iter()
-        .filter_map(|one| Some(core.product(&look::resolve_product(one, &wanted))?.title.clone()))
-        .collect();
-    let mut impact = vec![format!("Calls to {} on plan {}", crate::words::listed(&products), plan.title)];
-    impact.extend(plan.limits.iter().map(crate::words::limit));
-    if let Some(duration) = &plan.duration {
-        impact.push(format!("For {}", crate::words::span(&duration.to_string())));
-    }
     Some(Request {
         name: name.clone(),
         application: consumer.map_or_else(|| application.to_string(), |spec| spec.title.clone()),
@@ -133,10 +123,26 @@ pub(crate) fn request(core: &Core, person: &Person, name: &Name) -> Option<Reque
         since: core.created(&key),
         subject: subject(core, Some(person), name)?,
         wish,
-        impact,
+        impact: impact(core, &wanted),
         scopes,
         undecided: decides(core, person, name).err(),
     })
+}
+
+/// What granting a plan gives, in sentences.
+pub(crate) fn impact(core: &Core, name: &Name) -> Vec<String> {
+    let Some(plan) = core.plan(name) else { return Vec::new() };
+    let products: Vec<String> = plan
+        .products
+        .iter()
+        .filter_map(|one| Some(core.product(&look::resolve_product(one, name))?.title.clone()))
+        .collect();
+    let mut impact = vec![format!("Calls to {} on plan {}", crate::words::listed(&products), plan.title)];
+    impact.extend(plan.limits.iter().map(crate::words::limit));
+    if let Some(duration) = &plan.duration {
+        impact.push(format!("For {}", crate::words::span(&duration.to_string())));
+    }
+    impact
 }
 
 /// A plan that somebody looks after.

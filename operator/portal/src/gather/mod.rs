@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod consumer;
 pub(crate) mod inbox;
 pub(crate) mod offer;
+pub(crate) mod past;
 pub(crate) mod plans;
 pub(crate) mod product;
 pub(crate) mod state;

@@ -21,6 +21,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Oops> {
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
     let (frame, teams) = portal.reading.look(|core| (Frame::of(&portal, core, &visitor), teams(core, person)));
+    let waiting = super::review::mine(&portal, person).await;
     let body = html! {
         div.head {
             h1 { "My applications" }
@@ -32,7 +33,10 @@ pub(crate) async fn list(
                 a.button href="/" { "Look at the APIs" }
             }))
         }
-        div.stack-wide { @for team in &teams { (of_team(team)) } }
+        div.stack-wide {
+            (waiting)
+            @for team in &teams { (of_team(team)) }
+        }
     };
     Ok(page(&frame, Place::Applications, "My applications", &body))
 }
@@ -92,6 +96,7 @@ pub(crate) async fn show(
             (about(&shown))
             (subscriptions(&shown))
             (keys(&shown))
+            p { a href=(format!("{}/history", address("applications", &name))) { "Who did what with it" } }
         }
     };
     Ok(page(&frame, Place::Applications, &shown.title, &body))

@@ -7,14 +7,13 @@ use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::Named;
-use crate::clock;
 use crate::error::Oops;
 use crate::gather::address;
 use crate::gather::inbox::{self, Overseen, Request};
 use crate::may::Undecided;
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, lines, page, pages_of, when};
+use crate::wish;
 use crate::words;
 
 /// How many subscribers a page lists.
@@ -26,9 +25,10 @@ pub(crate) async fn requests(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Oops> {
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
+    let once = wish::form(&portal).await?;
     let (frame, requests) =
         portal.reading.look(|core| (Frame::of(&portal, core, &visitor), inbox::requests(core, person)));
-    let once = clock::word().ok_or_else(no_randomness)?;
+    let review = super::review::inbox(&portal, &frame, person).await;
     let writes = portal.host.writes();
     let (mine, others): (Vec<_>, Vec<_>) = requests.into_iter().partition(|request| request.undecided.is_none());
     let body = html! {
@@ -37,6 +37,7 @@ pub(crate) async fn requests(
             p.lead { "Who wants access to what you look after. What you grant is what is enforced, and nothing else." }
         }
         div.stack-wide {
+            (review)
             @if mine.is_empty() {
                 (empty("Nothing waits for you", &html! { p { "Requests turn up here as soon as somebody asks." } }))
             }

@@ -5,10 +5,13 @@ pub(crate) mod catalog;
 pub(crate) mod credential;
 pub(crate) mod decide;
 pub(crate) mod design;
+pub(crate) mod explorer;
+pub(crate) mod history;
 pub(crate) mod inbox;
 pub(crate) mod landed;
 pub(crate) mod product;
 pub(crate) mod reference;
+pub(crate) mod review;
 pub(crate) mod subscribe;
 pub(crate) mod subscription;
 

@@ -14,7 +14,6 @@ use portico_crds::{
 };
 
 use super::Named;
-use crate::clock;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
@@ -22,7 +21,6 @@ use crate::gather::offer::{Offer, is_taken, offer};
 use crate::markdown;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Icon, Place, crumbs, empty, facts, icon, notice, page};
 use crate::wish;
 use crate::words::{self, Tone};
@@ -197,8 +195,9 @@ pub(crate) async fn begin(
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
 ) -> Result<Response, Oops> {
+    let once = wish::form(&portal).await?;
     let (frame, _, offer) = look(&portal, &visitor, &named)?;
-    let mut draft = Draft { once: clock::word().ok_or_else(no_randomness)?, ..Draft::default() };
+    let mut draft = Draft { once, ..Draft::default() };
     draft.application = match offer.applications.first() {
         Some((name, _)) => name.to_string(),
         None => "new".to_owned(),
@@ -285,6 +284,9 @@ pub(crate) async fn go_on(
         Ok::<_, Oops>((subscription, summary, edits))
     })?;
     let landed = wish::submit(&portal, &person, &draft.once, summary, edits).await?;
+    if let Some(id) = &landed.waits {
+        return Ok(Redirect::to(&super::review::address(id)).into_response());
+    }
     Ok(Redirect::to(&super::landed::address(&landed.commit, &subscription)).into_response())
 }
 

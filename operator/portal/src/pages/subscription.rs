@@ -17,12 +17,11 @@ use super::applications::credential_lines;
 use crate::error::Oops;
 use crate::form::{Confirmed, Posted};
 use crate::gather::address;
-use crate::gather::consumer::{Event, Subscription, subscription};
+use crate::gather::consumer::{Subscription, subscription};
 use crate::gather::offer::is_taken;
 use crate::host::Edit;
 use crate::may::{Action, may};
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, facts, notice, page, when};
 use crate::wish;
 use crate::words::{self, Tone};
@@ -35,6 +34,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.as_ref();
+    let once = wish::form(&portal).await?;
     let (frame, shown, open, may_change) = portal.reading.look(|core| {
         let subscription = subscription(core, person, &name).ok_or(Oops::NotFound)?;
         let may_change = may(core, person, Action::Change, &name.clone().of(Kind::Subscription));
@@ -43,7 +43,6 @@ pub(crate) async fn show(
     })?;
     let is_over = matches!(shown.standing.phase, Phase::Cancelled | Phase::Expired | Phase::Rejected);
     let can_change = may_change && portal.host.writes() && !is_over;
-    let once = crate::clock::word().ok_or_else(no_randomness)?;
     let mut unseen = Vec::new();
     for credential in shown.credentials.iter().flatten().filter(|one| one.state.tone == Tone::Good) {
         let may_have = portal.reading.look(|core| {
@@ -82,7 +81,7 @@ pub(crate) async fn show(
                 }
                 @if shown.is_consumer { (keys(&shown)) @if can_change && !open.is_empty() { (new_key_form(&frame, &shown, &open, &once)) } }
                 (scopes(&shown))
-                (history(&shown.history))
+                (history(&shown))
                 @if can_change { (cancel_form(&frame, &shown, &once)) }
             }
             aside.stack aria-label="About this subscription" { (about(&shown)) }
@@ -261,7 +260,8 @@ fn scopes(shown: &Subscription) -> Markup {
     }
 }
 
-fn history(events: &[Event]) -> Markup {
+fn history(shown: &Subscription) -> Markup {
+    let events = &shown.history;
     html! {
         @if !events.is_empty() {
             section.stack aria-labelledby="history" {
@@ -279,6 +279,7 @@ fn history(events: &[Event]) -> Markup {
                         }
                     }
                 }
+                p { a href=(format!("{}/history", address("subscriptions", &shown.name))) { "All that happened, with its commits" } }
             }
         }
     }

@@ -14,18 +14,21 @@ use futures::future::{BoxFuture, ready};
 use portico_core::key::{Kind, Name};
 use portico_git::text::FieldPath;
 use portico_git::watch::Trigger;
-use portico_git::write::{self, Edit, IdempotencyKey, Options, Person, Proposal, Request, RequestId, Target, Writer};
+use portico_git::write::{Edit, IdempotencyKey, Options, Person, Proposal, Request, RequestId, Target, Writer};
 use portico_git::{CommitId, Repository};
 use portico_portal::{
-    self as portal, Host, HostError, Key, Landed, Portal, Reading, Refused, SealingKey, Settings, Wish,
+    self as portal, Asked, Fate, Host, HostError, Key, Landed, Past, Portal, Reading, Refused, SealingKey, Settings,
+    Verdict, Waiting, Wish,
 };
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use super::control::ask;
 use super::engine::{Event, chain};
 use super::preview::preview;
 use super::shown::ShownKeys;
+use super::{past, review};
 
 /// The longest file that the portal shows, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -33,6 +36,8 @@ const MOST: usize = 4 * 1024 * 1024;
 /// What a portal is made with.
 pub struct Site<'a> {
     pub events: Sender<Event>,
+    /// The newest commit that the core has.
+    pub read: watch::Receiver<Option<CommitId>>,
     /// A handle of its own: one belongs to one thread at a time.
     pub repository: Repository,
     pub state: &'a Path,
@@ -46,7 +51,7 @@ pub struct Site<'a> {
 
 /// Serves on an address and answers which one it is.
 pub async fn serve(address: SocketAddr, reading: Reading, site: Site<'_>) -> anyhow::Result<SocketAddr> {
-    let Site { events, repository, state, local, target, folder, trigger } = site;
+    let Site { events, read, repository, state, local, target, folder, trigger } = site;
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: choose another address with --portal, or none with --no-portal")
     })?;
@@ -54,6 +59,7 @@ pub async fn serve(address: SocketAddr, reading: Reading, site: Site<'_>) -> any
     let shown = ShownKeys::open(&state.join("portal.shown")).context("cannot tell which keys were shown")?;
     let host = Embedded {
         events,
+        read,
         repository: Arc::new(Mutex::new(repository)),
         reading: reading.clone(),
         shown: Arc::new(Mutex::new(shown)),
@@ -109,6 +115,7 @@ fn sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
 
 struct Embedded {
     events: Sender<Event>,
+    read: watch::Receiver<Option<CommitId>>,
     repository: Arc<Mutex<Repository>>,
     reading: Reading,
     shown: Arc<Mutex<ShownKeys>>,
@@ -140,8 +147,7 @@ impl Embedded {
                 mail: git.and_then(|git| git.committer_mail).unwrap_or_else(|| "portico@localhost".to_owned()),
             };
             let reading = self.reading.clone();
-            let previews =
-                move |proposal: &Proposal<'_>| reading.look(|core| preview(core, proposal.before, proposal.changes));
+            let previews = move |proposal: &Proposal<'_>| preview(&reading, proposal.before, proposal.changes);
             let options = Options { folder: self.folder.clone(), committer };
             Writer::new(self.target.clone(), options, previews)
         })
@@ -171,7 +177,7 @@ fn file_secret(folder: &Path, secret: &Name, key: Option<&str>) -> Result<String
 
 /// A wish in the writer's words.
 fn request(wish: Wish) -> Result<Request, Refused> {
-    let Wish { id, once, name, mail, summary, edits } = wish;
+    let Wish { id, once, name, mail, summary, base, review, edits } = wish;
     let wrong = |error: &dyn std::fmt::Display| Refused::Unavailable(error.to_string());
     let path = |path: &str| path.parse::<FieldPath>().map_err(|error| wrong(&error));
     let edits = edits.into_iter().map(|edit| {
@@ -187,15 +193,15 @@ fn request(wish: Wish) -> Result<Request, Refused> {
         once: IdempotencyKey::new(&once).map_err(|error| wrong(&error))?,
         author: Person { name, mail },
         summary,
-        base: None,
+        base: base.map(|base| base.parse()).transpose().map_err(|error| wrong(&error))?,
         edits: edits.collect::<Result<_, Refused>>()?,
-        review: false,
+        review,
     })
 }
 
 impl Host for Embedded {
     fn revision(&self) -> BoxFuture<'_, Option<String>> {
-        async { ask(&self.events, |engine| engine.commit).await.flatten().map(|commit| commit.to_string()) }.boxed()
+        ready(self.read.borrow().map(|commit| commit.to_string())).boxed()
     }
 
     fn file<'a>(&'a self, product: &'a Name, path: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, HostError>> {
@@ -255,17 +261,23 @@ impl Host for Embedded {
 
     fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {
         async move {
-            let request = request(wish)?;
-            match self.writer().submit(request).await {
-                Ok(landed) => {
-                    self.trigger.look();
-                    Ok(Landed { commit: landed.commit.to_string() })
-                }
-                Err(write::Refused::Invalid(problems)) => Err(Refused::Problems(problems)),
-                Err(write::Refused::Conflict(conflict)) => Err(Refused::Conflict(conflict.to_string())),
-                Err(write::Refused::KeyReused { .. }) => Err(Refused::SentBefore),
-                Err(error) => Err(Refused::Unavailable(chain(&error))),
+            if let Some(base) = &wish.base
+                && !self.has_read(base).await.map_err(|error| Refused::Unavailable(error.to_string()))?
+            {
+                return Err(Refused::Conflict("the page was made from a commit that is gone".to_owned()));
             }
+            let request = request(wish)?;
+            let id = request.id.to_string();
+            let landed = self.writer().submit(request).await.map_err(review::refused)?;
+            let commit = landed.commit.to_string();
+            if !landed.waits {
+                self.trigger.look();
+                return Ok(Landed { commit, waits: None });
+            }
+            // Sent again, it waits by the id that it had the first time.
+            let waiting = if landed.again { self.waiting().await.unwrap_or_default() } else { Vec::new() };
+            let id = waiting.into_iter().find(|one| one.commit == commit).map_or(id, |one| one.id);
+            Ok(Landed { commit, waits: Some(id) })
         }
         .boxed()
     }
@@ -273,7 +285,7 @@ impl Host for Embedded {
     fn has_read<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
         async move {
             let Ok(wanted) = commit.parse::<CommitId>() else { return Ok(false) };
-            let read = ask(&self.events, |engine| engine.commit).await.ok_or_else(stopping)?;
+            let read = *self.read.borrow();
             match read {
                 None => Ok(false),
                 Some(read) if read == wanted => Ok(true),
@@ -289,5 +301,36 @@ impl Host for Embedded {
             }
         }
         .boxed()
+    }
+
+    fn history(&self, asked: Asked) -> BoxFuture<'_, Result<Past, HostError>> {
+        async move {
+            let Some(head) = *self.read.borrow() else { return Ok(Past::default()) };
+            let (repository, folder) = (self.repository.clone(), self.folder.clone());
+            aside(move || {
+                // It takes a while, and files are wanted meanwhile.
+                let own = repository.lock().unwrap_or_else(PoisonError::into_inner).again();
+                past::read(&own.map_err(|error| HostError(chain(&error)))?, head, &folder, asked)
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, HostError>> {
+        review::waiting(self.writer()).boxed()
+    }
+
+    fn answer(&self, verdict: Verdict) -> BoxFuture<'_, Result<Landed, Refused>> {
+        async move {
+            let landed = review::answer(self.writer(), verdict).await?;
+            self.trigger.look();
+            Ok(landed)
+        }
+        .boxed()
+    }
+
+    fn fate<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Fate, HostError>> {
+        review::fate(self.writer(), id).boxed()
     }
 }
