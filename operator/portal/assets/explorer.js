@@ -112,6 +112,7 @@ function build(panel) {
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
+    say();
     const { missing, text, place, operation, url, headers, body } = request();
     if (missing) {
       missing.focus();

@@ -123,20 +123,21 @@ pub(super) async fn mine(portal: &Portal, person: &Person) -> Markup {
 /// A wish; `number` tells it from the others of the page.
 fn card(frame: &Frame, seen: &Seen, number: usize, is_linked: bool) -> Markup {
     let Seen { waiting, told, impact, scopes, untaken } = seen;
+    let heading = |text: &str| html! { @if is_linked { h4 { (text) } } @else { h3 { (text) } } };
     html! {
         article.card {
             div.row.between {
-                h3 { @if is_linked { a href=(address(&waiting.id)) { (waiting.summary) } } @else { (waiting.summary) } }
+                @if is_linked { h3 { a href=(address(&waiting.id)) { (waiting.summary) } } } @else { h2 { (waiting.summary) } }
                 span.small.muted { "Since " (when(waiting.since)) }
             }
             p.muted { "By " (waiting.name) " <" (waiting.mail) "> · branch " code { (waiting.branch) } }
             div.stack-tight {
-                h4 { "What it changes" }
+                (heading("What it changes"))
                 ul { @for (object, text) in told { li { (text) " " span.small.muted { (object) } } } }
             }
             @if !scopes.is_empty() {
                 div.stack-tight {
-                    h4 { "Scopes it asks for" }
+                    (heading("Scopes it asks for"))
                     ul { @for scope in scopes {
                         li { (scope.name) @if let Some(reason) = &scope.reason { span.muted { " – “" (reason) "”" } } }
                     } }
@@ -144,7 +145,7 @@ fn card(frame: &Frame, seen: &Seen, number: usize, is_linked: bool) -> Markup {
             }
             @if !impact.is_empty() {
                 div.stack-tight {
-                    h4 { "What letting it in gives" }
+                    (heading("What letting it in gives"))
                     ul { @for one in impact { li { (one) } } }
                     p.small.muted { "Where a plan has to be granted, that is asked for next." }
                 }
