@@ -92,7 +92,7 @@ pub(crate) fn run() -> String {
     eprintln!("portal: making the repository");
     let gateway = ports::free();
     let upstream = load::cheap_upstream();
-    let repo = Repo::with(&[]);
+    let repo = Repo::new();
     for (path, text) in files(gateway, upstream) {
         repo.write(&path, text);
     }
@@ -127,7 +127,9 @@ pub(crate) fn run() -> String {
     eprintln!("portal: subscribing");
     let address = (Ipv4Addr::LOCALHOST, gateway).into();
     let mut clicks: Vec<Duration> = (0..CLICKS).map(|number| subscribe(&sara, address, number)).collect();
-    text.push_str("### From the last click of subscribing to the first 200 at Envoy, the key being revealed in between\n\n");
+    text.push_str(
+        "### From the last click of subscribing to the first 200 at Envoy, the key being revealed in between\n\n",
+    );
     let mut table = Table::new(["times", "p50", "p99", "longest"]);
     table.row([
         CLICKS.to_string(),

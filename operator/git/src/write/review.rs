@@ -94,13 +94,12 @@ impl Branch {
         tip: CommitId,
         folder: &str,
     ) -> Result<Waiting, WriteError> {
-        let changes = match self.changes.get() {
-            Some(changes) => changes.clone(),
-            None => {
-                let base = repository.git.merge_base(tip.0, self.commit.0).map_err(WriteError::History)?;
-                let changes = Arc::new(repository.changes(Some(CommitId(base)), self.commit, folder, &[])?);
-                self.changes.get_or_init(|| changes).clone()
-            }
+        let changes = if let Some(changes) = self.changes.get() {
+            changes.clone()
+        } else {
+            let base = repository.git.merge_base(tip.0, self.commit.0).map_err(WriteError::History)?;
+            let changes = Arc::new(repository.changes(Some(CommitId(base)), self.commit, folder, &[])?);
+            self.changes.get_or_init(|| changes).clone()
         };
         Ok(Waiting {
             id: id.clone(),

@@ -249,9 +249,10 @@ fn sentence(told: &[String]) -> String {
 /// A commit: a link where it is shown elsewhere, and something to be copied otherwise.
 pub(super) fn commit(id: &str, repository: Option<&str>) -> Markup {
     let short: String = id.chars().take(12).collect();
-    match repository.and_then(|repository| forge::page(repository, id)) {
-        Some(page) => html! { a href=(page) rel="noopener noreferrer" { code { (short) } } },
-        None => html! { span.commit data-copy { code title=(id) { (id) } } },
+    let page = repository.and_then(|repository| forge::page(repository, id));
+    html! {
+        @if let Some(page) = page { a href=(page) rel="noopener noreferrer" { code { (short) } } }
+        @else { span.commit data-copy { code title=(id) { (id) } } }
     }
 }
 
