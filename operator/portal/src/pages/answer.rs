@@ -5,8 +5,8 @@ use portico_core::Core;
 use portico_core::key::Name;
 use portico_crds::{ApprovalMode, ScopeMode};
 
-use crate::act::answer::scopes_granted;
 use super::inbox::{How, card};
+use crate::act::answer::scopes_granted;
 use crate::gather::inbox::{Request, request};
 use crate::gather::{address, plans, state};
 use crate::may::decides_about;

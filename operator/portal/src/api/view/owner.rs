@@ -86,6 +86,7 @@ impl From<inbox::Request> for Request {
             impact: Comparison { gains, loses, stays },
             scopes,
             undecided,
+            seen: _,
         } = request;
         Request {
             of: Ref::of(&name),
