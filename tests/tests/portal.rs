@@ -150,6 +150,36 @@ fn a_subscription_lives_and_an_owner_answers_from_their_pages() {
 }
 
 #[test]
+fn operations_are_tried_out_and_what_was_done_is_told() {
+    let scenario = acme();
+    let _portico = scenario.up();
+    println!("{}", browse_with("explore.mjs", &scenario, &[("GATEWAY", &scenario.gateway.port().to_string())]));
+}
+
+#[test]
+fn what_gives_something_waits_for_a_review_where_the_portal_asks_for_one() {
+    let scenario = acme();
+    let text = scenario.repo.read("platform/portal.yaml");
+    scenario.repo.write(
+        "platform/portal.yaml",
+        text.replace("spec:\n", "spec:\n  git: { repository: /here, write: PullRequest }\n"),
+    );
+    scenario.repo.commit("look at what people ask for first");
+    let _portico = scenario.up();
+    println!("{}", browse("review.mjs", &scenario));
+    let log = scenario.repo.git(&["log", "--first-parent", "--format=%an by %cn: %s"]);
+    for wanted in [
+        "Olga by Portico: Returns: subscribe to Orders, plan Standard",
+        "Olga by Portico: Turn down: Nonsense: subscribe to Orders, plan Standard",
+        "Olga by Portico: Grant Returns on plan Standard",
+    ] {
+        assert!(log.contains(wanted), "{wanted} is not in:\n{log}");
+    }
+    assert_eq!(scenario.repo.git(&["branch", "--list", "portico/*"]), "", "nothing waits any more");
+    assert_eq!(scenario.repo.git(&["status", "--porcelain"]), "", "the work tree is as the commit");
+}
+
+#[test]
 fn a_portal_for_trying_out_answers_on_this_machine_only() {
     let scenario = acme();
     let _portico = scenario.up();

@@ -6,6 +6,7 @@
 //! people want into commits.
 
 mod author;
+pub mod changes;
 mod commit;
 mod deleted;
 mod documents;

@@ -25,6 +25,7 @@ const STYLE: &str = "text/css; charset=utf-8";
 const ASSETS: &[Asset] = &[
     Asset { name: "portal.css", kind: STYLE, bytes: include_bytes!("../assets/portal.css") },
     Asset { name: "copy.js", kind: JAVASCRIPT, bytes: include_bytes!("../assets/copy.js") },
+    Asset { name: "explorer.js", kind: JAVASCRIPT, bytes: include_bytes!("../assets/explorer.js") },
     Asset { name: "follow.js", kind: JAVASCRIPT, bytes: include_bytes!("../assets/follow.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("../assets/icon.svg") },
     Asset { name: "menu.js", kind: JAVASCRIPT, bytes: include_bytes!("../assets/menu.js") },

@@ -37,6 +37,11 @@ pub(crate) enum Oops {
     Often(i64),
     /// Something that is needed does not answer.
     Unavailable(String),
+    /// It was done as far as it goes: somebody else has to look at it, which is followed there.
+    Waits {
+        /// The page that follows it.
+        to: String,
+    },
 }
 
 impl Oops {
@@ -54,6 +59,7 @@ impl Oops {
             Oops::Bad(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Oops::Often(_) => StatusCode::TOO_MANY_REQUESTS,
             Oops::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Oops::Waits { .. } => StatusCode::ACCEPTED,
         }
     }
 
@@ -73,6 +79,7 @@ impl Oops {
             Oops::TooLong => "too-long",
             Oops::Unread(_) => "unsupported-media-type",
             Oops::NoSuchMethod => "method-not-allowed",
+            Oops::Waits { .. } => "waits",
         }
     }
 
@@ -92,6 +99,7 @@ impl Oops {
             Oops::NoSuchMethod => "That cannot be done here",
             Oops::Often(_) => "Too many tries",
             Oops::Unavailable(_) => "Not now",
+            Oops::Waits { .. } => "It waits for a review",
         }
     }
 
@@ -111,6 +119,7 @@ impl Oops {
             Oops::Outdated => "It has changed since the version that If-Match names: read it again.".to_owned(),
             Oops::TooLong => "What was sent is longer than 64 KiB.".to_owned(),
             Oops::NoSuchMethod => "Allow says which methods this address has.".to_owned(),
+            Oops::Waits { .. } => "Somebody else looks at it before it holds.".to_owned(),
             Oops::Often(seconds) => format!("Try again in {seconds} seconds."),
             Oops::Foreign(why) => format!("{why} Go back, load the page anew, and try again."),
         }
@@ -124,6 +133,7 @@ impl IntoResponse for Oops {
                 let query = serde_urlencoded::to_string([("to", to)]).unwrap_or_default();
                 return Redirect::to(&format!("/sign-in?{query}")).into_response();
             }
+            Oops::Waits { to } => return Redirect::to(to).into_response(),
             other => other.status().into_response(),
         };
         if let Oops::Often(seconds) = &self {

@@ -79,7 +79,7 @@ fn is_done(core: &Core, about: &ObjectKey) -> Option<bool> {
 }
 
 /// Who somebody is now who came a while ago: nobody, where the session has ended, or the token does not hold any more.
-async fn still(portal: &Portal, visitor: &Visitor) -> Option<Person> {
+pub(crate) async fn still(portal: &Portal, visitor: &Visitor) -> Option<Person> {
     let Some(token) = &visitor.token else {
         return portal.reading.look(|core| portal.again(core, visitor)).person;
     };

@@ -20,6 +20,25 @@ use crate::ui::{Frame, Place, page};
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+/// Origins that scripts of a page may ask besides the portal: gateways, which a page calls when somebody tries an operation out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Connects(pub(crate) Vec<String>);
+
+impl Connects {
+    /// The policy of such a page.
+    fn policy(&self) -> Option<HeaderValue> {
+        let is_origin = |text: &&String| {
+            let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+            rest.is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte))
+            })
+        };
+        let origins: Vec<&str> = self.0.iter().filter(is_origin).take(16).map(String::as_str).collect();
+        let connect = format!("connect-src 'self' {}", origins.join(" "));
+        HeaderValue::from_str(&POLICY.replace("connect-src 'self'", connect.trim_end())).ok()
+    }
+}
+
 /// From where a request came, as far as that can be told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Caller(pub(crate) IpAddr);
@@ -82,6 +101,7 @@ pub(crate) async fn guard(
         response.headers_mut().extend(kept.headers().clone());
         response.headers_mut().extend(parts.headers);
     }
+    let policy = response.extensions().get::<Connects>().and_then(Connects::policy);
     if is_api {
         response = api::told(response);
     }
@@ -102,6 +122,9 @@ pub(crate) async fn guard(
     set(header::HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()");
     if secure {
         set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+    }
+    if let Some(policy) = policy {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     response
 }
@@ -238,6 +261,16 @@ fn caller(peer: IpAddr, headers: &HeaderMap) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_origins_get_into_the_policy() {
+        let connects =
+            ["http://api.localhost:10000", "https://x; script-src *", "http://a b", "https://", "http://[::1]:1"];
+        let policy = Connects(connects.map(str::to_owned).into()).policy().unwrap();
+        let policy = policy.to_str().unwrap();
+        assert!(policy.contains("connect-src 'self' http://api.localhost:10000 http://[::1]:1;"), "{policy}");
+        assert!(!policy.contains('*'), "{policy}");
+    }
 
     #[test]
     fn names_of_this_machine() {

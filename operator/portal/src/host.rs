@@ -13,6 +13,9 @@ use portico_core::diagnostic::Diagnostic;
 use portico_core::key::{Name, ObjectKey};
 use serde_json::Value;
 
+use crate::past::{Asked, Past};
+use crate::waiting::{Fate, Verdict, Waiting};
+
 /// Whoever runs the portal.
 pub trait Host: Send + Sync + 'static {
     /// What is read now, as a word that changes with it: a commit. Whatever was made of files is good for as long as it stays.
@@ -74,6 +77,18 @@ pub trait Host: Send + Sync + 'static {
     fn is_synced(&self) -> bool {
         false
     }
+
+    /// A part of the history of what is read now.
+    fn history(&self, asked: Asked) -> BoxFuture<'_, Result<Past, HostError>>;
+
+    /// Wishes that wait for somebody's review.
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, HostError>>;
+
+    /// Takes in a wish that waits, or turns it down.
+    fn answer(&self, verdict: Verdict) -> BoxFuture<'_, Result<Landed, Refused>>;
+
+    /// What became of a wish that waited.
+    fn fate<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Fate, HostError>>;
 }
 
 /// What is remembered of a kind, by name.
@@ -114,6 +129,10 @@ pub struct Wish {
     pub mail: String,
     /// What it is, on one line.
     pub summary: String,
+    /// The commit that its page was made for: what has changed since then in the same place is a conflict.
+    pub base: Option<String>,
+    /// Whether it waits until somebody else has looked at it.
+    pub review: bool,
     /// What is to be different, in this order.
     pub edits: Vec<Edit>,
 }
@@ -148,6 +167,8 @@ pub enum Edit {
 pub struct Landed {
     /// The commit that it became.
     pub commit: String,
+    /// By which it is followed, where it waits for somebody's review and nothing is different yet.
+    pub waits: Option<String>,
 }
 
 /// A wish that was not carried out: nothing is different, unless it says so.

@@ -162,6 +162,21 @@ fn is_approver(person: &Person, plan: &Name, spec: &PlanSpec) -> bool {
     })
 }
 
+/// Whether somebody answers requests for a plan.
+pub(crate) fn answers_for(core: &Core, person: &Person, plan: &Name) -> bool {
+    let Some(spec) = core.plan(plan) else { return false };
+    if spec.approval.approvers.is_empty() {
+        person.access_by_name(plan.namespace()).teams >= AccessLevel::Full
+    } else {
+        is_approver(person, plan, spec)
+    }
+}
+
+/// Whether somebody may know of the keys of an application, also of those that are gone.
+pub(crate) fn sees_keys(core: &Core, person: Option<&Person>, application: &Name) -> bool {
+    of_application(core, person, application).credentials >= AccessLevel::Read
+}
+
 /// Why somebody may not answer a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undecided {
@@ -174,6 +189,7 @@ pub(crate) enum Undecided {
 /// Whether somebody may grant what a subscription asks for.
 pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Result<(), Undecided> {
     match asked(core, subscription).last() {
+        // What is asked for last is what waits, and what an answer is about.
         Some(plan) => decides_about(core, person, subscription, plan),
         None => Err(Undecided::NotAnApprover),
     }
@@ -181,13 +197,7 @@ pub(crate) fn decides(core: &Core, person: &Person, subscription: &Name) -> Resu
 
 /// Whether somebody may say whether a subscription has a plan.
 pub(crate) fn decides_about(core: &Core, person: &Person, subscription: &Name, plan: &Name) -> Result<(), Undecided> {
-    let decides = core.plan(plan).is_some_and(|spec| {
-        if spec.approval.approvers.is_empty() {
-            person.access_by_name(plan.namespace()).teams >= AccessLevel::Full
-        } else {
-            is_approver(person, plan, spec)
-        }
-    });
+    let decides = answers_for(core, person, plan);
     if !decides {
         return Err(Undecided::NotAnApprover);
     }

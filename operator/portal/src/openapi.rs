@@ -114,6 +114,11 @@ pub(crate) fn read(text: &str) -> Result<Reference, String> {
 }
 
 impl Reference {
+    /// All operations, in the order in which they are shown.
+    pub(crate) fn operations(&self) -> Vec<&Operation> {
+        self.groups.iter().flat_map(|group| &group.operations).collect()
+    }
+
     /// An operation to begin with: one that reads and needs nothing that one would have to know. `allows` says which may be called.
     pub(crate) fn first(&self, allows: impl Fn(&Operation) -> bool) -> Option<&Operation> {
         let all = || self.groups.iter().flat_map(|group| &group.operations).filter(|operation| allows(operation));

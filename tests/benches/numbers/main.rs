@@ -1,10 +1,12 @@
 //! The numbers of the README: `make bench`. Sizes may be given (`make bench ARGS="1000 10000"`); by default 1,000, 10,000 and
 //! 100,000 subscriptions with a key each, and 10,000 in a cluster. `ARGS="embedded 1000"` and `ARGS="cluster 1000"` measure
-//! one of the two, `ARGS="quota"` what it costs to count limits elsewhere, `ARGS="write"` how fast Git is written, and nothing else. It prints Markdown. Every figure stands beside what it is held against,
+//! one of the two, `ARGS="quota"` what it costs to count limits elsewhere, `ARGS="write"` how fast Git is written,
+//! `ARGS="portal"` how quick the portal is, and nothing else. It prints Markdown. Every figure stands beside what it is held against,
 //! measured in the same run.
 
 mod cluster;
 mod grow;
+mod portal;
 mod quota;
 mod table;
 mod throughput;
@@ -25,6 +27,10 @@ fn main() {
         print!("{}", quota::run());
         return;
     }
+    if words.iter().any(|word| word == "portal") {
+        print!("{}", portal::run());
+        return;
+    }
     let largest = sizes(&[100_000]).into_iter().max().unwrap_or_default();
     if words.iter().any(|word| word == "write") {
         print!("{}", write::run(largest));
@@ -32,6 +38,7 @@ fn main() {
     }
     if is_asked("embedded", "cluster") {
         print!("{}", write::run(largest));
+        print!("{}", portal::run());
         print!("{}", grow::report(&grow::run(&sizes(&[1_000, 10_000, 100_000]))));
     }
     if is_asked("cluster", "embedded") {

@@ -9,7 +9,8 @@ use portico_core::diagnostic::{Diagnostic, Place};
 use portico_core::key::ObjectKey;
 
 use super::request::{Person, RequestId};
-use crate::commit::CommitId;
+use crate::changes::Changes;
+use crate::commit::{CommitId, CommitInfo};
 
 /// It is in the repository, and stays there whatever happens to this process or machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,21 @@ pub struct Landed {
     pub remarks: Vec<Diagnostic>,
 }
 
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fate {
+    /// It waits.
+    Waiting(Waiting),
+    /// It has landed, or was taken in, as this commit.
+    Landed(Box<CommitInfo>),
+    /// It was turned down by this commit, for this reason.
+    Declined(Box<CommitInfo>, String),
+    /// Nothing tells: it was never there, its branch was deleted, or it is long ago.
+    Unknown,
+}
+
 /// A request that waits on its branch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Waiting {
     /// Its id.
     pub id: RequestId,
@@ -37,6 +51,8 @@ pub struct Waiting {
     pub since: Timestamp,
     /// What it is.
     pub summary: String,
+    /// What it would change.
+    pub changes: Arc<Changes>,
 }
 
 /// Somebody else has changed the same since the commit that the person saw.
@@ -95,6 +111,18 @@ pub enum Refused {
     NoRequest {
         /// The id.
         id: RequestId,
+    },
+    /// It has changed since somebody looked at it.
+    #[error("request {id} has changed in the meantime: look at it again")]
+    Changed {
+        /// The id.
+        id: RequestId,
+    },
+    /// The commit that the person saw is in no history that is here.
+    #[error("commit {base}, which this was made for, is gone: the history was rewritten")]
+    Rewritten {
+        /// The commit.
+        base: CommitId,
     },
     /// A work tree has changes in this file that nobody has committed.
     #[error("`{file}` has changes in {work_tree} that are not committed: commit or discard them")]

@@ -27,6 +27,7 @@ struct Once {
 pub(crate) struct Known {
     once: HashMap<String, Once>,
     requests: HashMap<RequestId, CommitId>,
+    declined: HashMap<RequestId, CommitId>,
     order: VecDeque<(Option<String>, Option<RequestId>)>,
 }
 
@@ -58,7 +59,10 @@ impl Known {
 
     /// Remembers what a commit carries out.
     pub(crate) fn note(&mut self, commit: CommitId, trailers: Trailers) {
-        let Trailers { request, once, edits } = trailers;
+        let Trailers { request, once, edits, declined } = trailers;
+        if let Some(declined) = declined {
+            self.declined.insert(declined, commit);
+        }
         if let Some(key) = &once {
             self.once.insert(key.clone(), Once { commit, edits: edits.unwrap_or_default() });
         }
@@ -83,6 +87,11 @@ impl Known {
             None if self.requests.contains_key(&request.id) => Err(Refused::IdReused { id: request.id.clone() }),
             None => Ok(None),
         }
+    }
+
+    /// The commit that turns down the request of this id.
+    pub(crate) fn declined(&self, id: &RequestId) -> Option<CommitId> {
+        self.declined.get(id).copied()
     }
 
     /// The commit that carries out the request of this id.

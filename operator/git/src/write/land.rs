@@ -10,12 +10,12 @@ use git2::{Signature, Time};
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
-use super::answer::{Landed, Refused, Waiting};
+use super::answer::{Fate, Landed, Refused, Waiting};
 use super::apply::FileChange;
 use super::elsewhere::{FETCHED, Line, REVIEWS};
 use super::here::{self, Checkout, Move, Unmoved};
 use super::known::Known;
-use super::message::clean;
+use super::message::{clean, reason};
 use super::places::Places;
 use super::request::{Person, Request, RequestId};
 use super::review::{BRANCHES, Branches};
@@ -46,17 +46,27 @@ pub(crate) enum Job {
     Write(Write, Reply<Landed>),
     Close(RequestId, Reply<()>),
     List(Reply<Vec<Waiting>>),
+    Follow(RequestId, Reply<Fate>),
 }
 
 /// What makes a commit.
 pub(crate) enum Write {
     Land(Box<Request>),
-    Merge { id: RequestId, by: Person },
+    Merge { id: RequestId, by: Person, seen: Option<CommitId> },
+    Decline { id: RequestId, by: Person, reason: String },
 }
 
 impl Write {
     fn waits(&self) -> bool {
         matches!(self, Write::Land(request) if request.review)
+    }
+
+    /// The commit that whoever asks saw.
+    fn base(&self) -> Option<CommitId> {
+        match self {
+            Write::Land(request) => request.base,
+            Write::Merge { .. } | Write::Decline { .. } => None,
+        }
     }
 }
 
@@ -91,6 +101,7 @@ pub(crate) fn run(target: &Target, options: Options, preview: Box<dyn Preview>, 
                         Job::Write(_, reply) => drop(reply.send(Err(refused.clone()))),
                         Job::Close(_, reply) => drop(reply.send(Err(refused.clone()))),
                         Job::List(reply) => drop(reply.send(Err(refused.clone()))),
+                        Job::Follow(_, reply) => drop(reply.send(Err(refused.clone()))),
                     }
                 }
                 jobs.recv().ok()
@@ -162,6 +173,7 @@ fn session(state: &mut State, first: Job, jobs: &Receiver<Job>) -> Result<Option
                 Job::Write(..) => {}
                 Job::Close(id, reply) => drop(reply.send(session.close(&id))),
                 Job::List(reply) => drop(reply.send(session.waiting())),
+                Job::Follow(id, reply) => drop(reply.send(session.fate(&id))),
             }
         }
     }
@@ -203,7 +215,9 @@ impl Session<'_> {
             }
             // What waits elsewhere may have come, moved or gone since it was looked at.
             let takes_in = group.iter().any(|(write, _)| matches!(write, Write::Merge { .. }));
-            let tip = self.tip(takes_in || attempt > 0)?;
+            // Who reads may know of a commit earlier than who writes.
+            let is_behind = group.iter().filter_map(|(write, _)| write.base()).any(|base| !self.has(base));
+            let tip = self.tip(attempt > 0 || takes_in || is_behind)?;
             self.follow(tip)?;
             let staged = match self.stage(tip, group) {
                 // A pack may just have been put in another's place.
@@ -369,7 +383,35 @@ impl Session<'_> {
     fn waiting(&mut self) -> Result<Vec<Waiting>, Refused> {
         let tip = self.tip(true)?;
         self.state.branches = Branches::read(&self.repository.git, self.reviews(), &self.state.branches)?;
-        Ok(self.state.branches.waiting(self.repository, tip))
+        Ok(self.state.branches.waiting(self.repository, tip, &self.state.options.folder)?)
+    }
+
+    fn fate(&mut self, id: &RequestId) -> Result<Fate, Refused> {
+        let tip = self.tip(true)?;
+        self.follow(tip)?;
+        let repository = self.repository;
+        let info = |commit| repository.info(commit).map(Box::new).map_err(WriteError::from);
+        if let Some(commit) = self.state.known.request(id) {
+            return Ok(Fate::Landed(info(commit)?));
+        }
+        if let Some(commit) = self.state.known.declined(id) {
+            let commit = info(commit)?;
+            let reason = reason(&commit);
+            return Ok(Fate::Declined(commit, reason));
+        }
+        self.state.branches = Branches::read(&self.repository.git, self.reviews(), &self.state.branches)?;
+        match self.state.branches.get(id) {
+            Some(branch) if !self.repository.follows(tip, branch.commit).unwrap_or(false) => {
+                Ok(Fate::Waiting(branch.waiting(id, self.repository, tip, &self.state.options.folder)?))
+            }
+            Some(branch) => Ok(Fate::Landed(info(branch.commit)?)),
+            None => Ok(Fate::Unknown),
+        }
+    }
+
+    /// Whether a commit is here.
+    pub(crate) fn has(&self, commit: CommitId) -> bool {
+        self.repository.git.odb().is_ok_and(|odb| odb.exists(commit.0))
     }
 
     /// Puts packs together where there are many, while writing goes on.

@@ -42,7 +42,7 @@ use tokio::sync::oneshot;
 use crate::commit::{CommitId, RepositoryError};
 use crate::tree::TreeError;
 
-pub use answer::{Conflict, Landed, Refused, Waiting};
+pub use answer::{Conflict, Fate, Landed, Refused, Waiting};
 pub use apply::FileChange;
 pub use elsewhere::Elsewhere;
 pub use known::REMEMBERED_COMMITS;
@@ -225,10 +225,37 @@ impl Writer {
     ///
     /// [`Refused`]: then it goes on waiting.
     pub async fn merge(&self, id: RequestId, by: Person) -> Result<Landed, Refused> {
-        self.ask(|reply| land::Job::Write(land::Write::Merge { id, by }, reply)).await
+        self.ask(|reply| land::Job::Write(land::Write::Merge { id, by, seen: None }, reply)).await
     }
 
-    /// Deletes the branch of a request that waits. What was asked for is then nowhere.
+    /// The same for whoever has looked at it as it was at a commit: another one that is there now is not taken in.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: then it goes on waiting.
+    pub async fn merge_seen(&self, id: RequestId, by: Person, seen: CommitId) -> Result<Landed, Refused> {
+        self.ask(|reply| land::Job::Write(land::Write::Merge { id, by, seen: Some(seen) }, reply)).await
+    }
+
+    /// Turns down a request that waits: its branch goes, and a commit that changes nothing says who has turned it down and why.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`]: then it goes on waiting.
+    pub async fn decline(&self, id: RequestId, by: Person, reason: String) -> Result<Landed, Refused> {
+        self.ask(|reply| land::Job::Write(land::Write::Decline { id, by, reason }, reply)).await
+    }
+
+    /// What became of a request, as far as the branches and [`REMEMBERED_COMMITS`] tell.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Failed`].
+    pub async fn fate(&self, id: RequestId) -> Result<Fate, Refused> {
+        self.ask(|reply| land::Job::Follow(id, reply)).await
+    }
+
+    /// Deletes the branch of a request that waits. What was asked for is then nowhere, and nothing says why.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Requests that wait on branches of their own.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use git2::{Oid, Repository as Git};
 use portico_core::diagnostic::Place;
@@ -11,6 +11,7 @@ use super::answer::{Conflict, Refused, Waiting};
 use super::apply::{Draft, Found, object, text_of};
 use super::message::Trailers;
 use super::request::{Edit, Person, Request, RequestId};
+use crate::changes::Changes;
 use crate::commit::{CommitId, CommitInfo, Repository};
 use crate::text::heads;
 use crate::tree::Entry;
@@ -24,6 +25,8 @@ pub(crate) struct Branch {
     pub(crate) commit: CommitId,
     info: CommitInfo,
     trailers: Trailers,
+    /// What it changes, once somebody has asked.
+    changes: Arc<OnceLock<Arc<Changes>>>,
 }
 
 /// The branches that there are.
@@ -74,23 +77,46 @@ impl Branches {
     }
 
     /// Those that are not in `tip` yet.
-    pub(crate) fn waiting(&self, repository: &Repository, tip: CommitId) -> Vec<Waiting> {
+    pub(crate) fn waiting(
+        &self,
+        repository: &Repository,
+        tip: CommitId,
+        folder: &str,
+    ) -> Result<Vec<Waiting>, WriteError> {
         let open = self.0.iter().filter(|(_, branch)| !repository.follows(tip, branch.commit).unwrap_or(false));
-        let told = open.map(|(id, Branch { commit, info, .. })| Waiting {
-            id: id.clone(),
-            commit: *commit,
-            author: Person { name: info.author.clone(), mail: info.mail.clone() },
-            since: info.committed,
-            summary: info.summary.clone(),
-        });
-        told.collect()
+        open.map(|(id, branch)| branch.waiting(id, repository, tip, folder)).collect()
     }
 }
 
 impl Branch {
     fn at(commit: &git2::Commit<'_>) -> Branch {
         let info = crate::commit::info(commit);
-        Branch { commit: info.id, trailers: Trailers::of(&info), info }
+        Branch { commit: info.id, trailers: Trailers::of(&info), info, changes: Arc::default() }
+    }
+
+    /// The request, as those see it who look at it.
+    pub(crate) fn waiting(
+        &self,
+        id: &RequestId,
+        repository: &Repository,
+        tip: CommitId,
+        folder: &str,
+    ) -> Result<Waiting, WriteError> {
+        let changes = if let Some(changes) = self.changes.get() {
+            changes.clone()
+        } else {
+            let base = repository.git.merge_base(tip.0, self.commit.0).map_err(WriteError::History)?;
+            let changes = Arc::new(repository.changes(Some(CommitId(base)), self.commit, folder, &[])?);
+            self.changes.get_or_init(|| changes).clone()
+        };
+        Ok(Waiting {
+            id: id.clone(),
+            commit: self.commit,
+            author: self.author(),
+            since: self.info.committed,
+            summary: self.info.summary.clone(),
+            changes,
+        })
     }
 
     pub(crate) fn info(&self) -> &CommitInfo {

@@ -11,7 +11,7 @@ use super::apply::{Draft, Drafted, FileChange, Ground};
 use super::here::{self, Checkout, Move};
 use super::known::Known;
 use super::land::{Reply, Session, Where, Write, signature};
-use super::message::{Trailers, clean, landing, merging};
+use super::message::{Trailers, clean, declining, landing, merging};
 use super::places::Before;
 use super::request::{Person, Request, RequestId};
 use super::review::{BRANCHES, Branches, bring_in};
@@ -68,7 +68,8 @@ impl Session<'_> {
             let made = chain.undo.len();
             let answer = match write {
                 Write::Land(request) => self.request(request, &mut chain, &checkouts),
-                Write::Merge { id, by } => self.merge(id, by, &mut chain, &checkouts),
+                Write::Merge { id, by, seen } => self.merge((id, by, *seen), &mut chain, &checkouts),
+                Write::Decline { id, by, reason } => self.decline(id, by, reason, &mut chain),
             };
             // A failed operation is everybody's; what is wrong with one request is its own.
             if let Err(refused @ Refused::Failed(_)) = answer {
@@ -99,6 +100,9 @@ impl Session<'_> {
             if let Some(commit) = branches.waits(request)? {
                 return Ok(again(commit, true));
             }
+        }
+        if let Some(base) = request.base.filter(|base| !self.has(*base)) {
+            return Err(Refused::Rewritten { base });
         }
         let mut drafted = {
             let tree = self.repository.git.find_tree(chain.tree).map_err(WriteError::Objects)?;
@@ -131,8 +135,7 @@ impl Session<'_> {
 
     fn merge(
         &mut self,
-        id: &RequestId,
-        by: &Person,
+        (id, by, seen): (&RequestId, &Person, Option<CommitId>),
         chain: &mut Chain,
         checkouts: &[Checkout],
     ) -> Result<Landed, Refused> {
@@ -143,6 +146,9 @@ impl Session<'_> {
         let Some(branch) = self.state.branches.get(id).cloned() else {
             return Err(Refused::NoRequest { id: id.clone() });
         };
+        if seen.is_some_and(|seen| seen != branch.commit) {
+            return Err(Refused::Changed { id: id.clone() });
+        }
         let git = &self.repository.git;
         let base = git.merge_base(chain.tip.0, branch.commit.0).map(CommitId).map_err(WriteError::History)?;
         let mut drafted = {
@@ -161,6 +167,21 @@ impl Session<'_> {
         self.extend(chain, commit, tree, drafted)?;
         chain.moves.push(Move { name: format!("{BRANCHES}{id}"), from: Some(branch.commit.0), to: None });
         Ok(Landed { commit, waits: false, again: false, remarks })
+    }
+
+    fn decline(&mut self, id: &RequestId, by: &Person, reason: &str, chain: &mut Chain) -> Result<Landed, Refused> {
+        if let Some(commit) = self.state.known.declined(id).or_else(|| chain.known.declined(id)) {
+            return Ok(Landed { commit, waits: false, again: true, remarks: Vec::new() });
+        }
+        let taken = self.state.known.request(id).or_else(|| chain.known.request(id)).is_some();
+        let Some(branch) = self.state.branches.get(id).filter(|_| !taken).cloned() else {
+            return Err(Refused::NoRequest { id: id.clone() });
+        };
+        let message = declining(id, branch.info(), by, reason);
+        let commit = self.commit(by, &message, chain.tree, &[chain.head])?;
+        self.extend(chain, commit, chain.tree, Drafted::default())?;
+        chain.moves.push(Move { name: format!("{BRANCHES}{id}"), from: Some(branch.commit.0), to: None });
+        Ok(Landed { commit, waits: false, again: false, remarks: Vec::new() })
     }
 
     fn ground<'g>(&'g self, chain: &Chain, tree: &'g git2::Tree<'g>, base: Option<CommitId>) -> Ground<'g> {

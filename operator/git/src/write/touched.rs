@@ -33,6 +33,27 @@ impl Target {
     ///
     /// When the repository cannot be read.
     pub fn touched(&self, commit: CommitId, folder: &str) -> Result<Option<Vec<Touched>>, WriteError> {
+        let Some((repository, head)) = self.newest()? else { return Ok(None) };
+        let is_there = |commit: CommitId| match repository.git.find_commit(commit.0) {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
+            Err(source) => Err(TreeError::Commit { commit, source }),
+        };
+        if !is_there(commit)? || !repository.follows(head, commit)? {
+            return Ok(None);
+        }
+        if Trailers::of(&repository.info(commit)?).request.is_none() {
+            return Ok(Some(Vec::new()));
+        }
+        touched(&repository, commit, head, folder).map(Some).map_err(WriteError::from)
+    }
+
+    /// Where the branch can be read, and its newest commit that is known there. `None`: nothing was fetched yet.
+    ///
+    /// # Errors
+    ///
+    /// When the repository cannot be read.
+    pub fn newest(&self) -> Result<Option<(Repository, CommitId)>, WriteError> {
         let (path, branch) = match self {
             Target::Here { path, branch } => (path.as_path(), branch.as_deref()),
             Target::Elsewhere(elsewhere) => match elsewhere.url.strip_prefix("file://") {
@@ -44,24 +65,12 @@ impl Target {
             return Ok(None);
         }
         let repository = Repository::open(path)?;
-        let is_there = |commit: CommitId| match repository.git.find_commit(commit.0) {
-            Ok(_) => Ok(true),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(false),
-            Err(source) => Err(TreeError::Commit { commit, source }),
-        };
-        let head = match repository.head(branch) {
-            Ok(head) => head,
+        match repository.head(branch) {
+            Ok(head) => Ok(Some((repository, head))),
             // A copy into which nothing was fetched yet.
-            Err(RepositoryError::NoBranch { .. }) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if !is_there(commit)? || !repository.follows(head, commit)? {
-            return Ok(None);
+            Err(RepositoryError::NoBranch { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
         }
-        if Trailers::of(&repository.info(commit)?).request.is_none() {
-            return Ok(Some(Vec::new()));
-        }
-        touched(&repository, commit, head, folder).map(Some).map_err(WriteError::from)
     }
 }
 

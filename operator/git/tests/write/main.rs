@@ -13,4 +13,5 @@ mod remote;
 mod review;
 mod stage;
 mod touched;
+mod trail;
 mod work_tree;

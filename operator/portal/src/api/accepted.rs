@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use portico_core::Core;
 use portico_core::key::ObjectKey;
 
-use super::changes;
+use super::changes::{self, Change};
 use super::sent::Once;
 use crate::act::Deed;
 use crate::clock;
 use crate::error::Oops;
+use crate::host::Landed;
 use crate::people::Person;
 use crate::portal::Portal;
+use crate::wish;
 
 /// How long answers are kept, in seconds, and how many.
 const KEPT: i64 = 24 * 3600;
@@ -36,16 +38,24 @@ struct Kept {
 struct Answer {
     said: [u8; 32],
     at: i64,
+    made: Made,
+}
+
+/// What a write became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Made {
     commit: String,
     about: ObjectKey,
+    /// By which it is followed, where it waits for a review.
+    waits: Option<String>,
 }
 
 impl Answers {
     /// What was answered before; `Err` where it said something else then.
-    fn find(&self, word: &str, said: [u8; 32], now: i64) -> Result<Option<(String, ObjectKey)>, Oops> {
+    fn find(&self, word: &str, said: [u8; 32], now: i64) -> Result<Option<Made>, Oops> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.known.get(word).filter(|answer| now < answer.at + KEPT) {
-            Some(answer) if answer.said == said => Ok(Some((answer.commit.clone(), answer.about.clone()))),
+            Some(answer) if answer.said == said => Ok(Some(answer.made.clone())),
             Some(_) => Err(Oops::Conflict(
                 "This key was sent with another request before. Use a new `Idempotency-Key` for each.".to_owned(),
             )),
@@ -53,9 +63,9 @@ impl Answers {
         }
     }
 
-    fn keep(&self, word: String, said: [u8; 32], at: i64, commit: String, about: ObjectKey) {
+    fn keep(&self, word: String, said: [u8; 32], at: i64, made: Made) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.known.insert(word.clone(), Answer { said, at, commit, about }).is_none() {
+        if kept.known.insert(word.clone(), Answer { said, at, made }).is_none() {
             kept.order.push_back(word);
         }
         while kept.order.len() > MOST {
@@ -75,19 +85,29 @@ pub(super) async fn carry(
     let word = once.word(person);
     let known = if word.is_empty() { None } else { portal.answers.find(&word, once.said, clock::now())? };
     let is_known = known.is_some();
-    let (commit, about) = if let Some(known) = known {
+    let made = if let Some(known) = known {
         known
     } else {
         let deed = portal.reading.look(deed)?;
         let about = deed.about.clone();
-        let landed = deed.carry_out(portal, person, &word).await?;
+        let Landed { commit, waits } = deed.submit(portal, person, &word).await?;
+        let made = Made { commit, about, waits };
         if !word.is_empty() {
-            portal.answers.keep(word, once.said, clock::now(), landed.commit.clone(), about.clone());
+            portal.answers.keep(word, once.said, clock::now(), made.clone());
         }
-        (landed.commit, about)
+        made
     };
-    let change = changes::change(portal, person, &commit, &about).await?;
-    let location = changes::address(&commit, &about);
+    let Made { commit, about, waits } = &made;
+    let change = match waits {
+        Some(id) if !is_known => Change::waiting(commit, about, id),
+        _ => {
+            if !is_known {
+                wish::settle(portal, commit).await;
+            }
+            changes::change(portal, person, commit, about, waits.as_deref()).await?
+        }
+    };
+    let location = changes::address(commit, about, waits.as_deref());
     let mut response = (StatusCode::ACCEPTED, Json(change)).into_response();
     let headers = response.headers_mut();
     if let Ok(location) = HeaderValue::from_str(&location) {
@@ -108,8 +128,9 @@ mod tests {
     fn the_same_again_is_answered_the_same_and_another_is_refused() {
         let answers = Answers::default();
         let about = ObjectKey::new(Kind::Credential, "shop", "web");
-        answers.keep("one".to_owned(), [1; 32], 10, "c".to_owned(), about.clone());
-        assert_eq!(answers.find("one", [1; 32], 20).unwrap(), Some(("c".to_owned(), about)));
+        let made = Made { commit: "c".to_owned(), about, waits: Some("r1".to_owned()) };
+        answers.keep("one".to_owned(), [1; 32], 10, made.clone());
+        assert_eq!(answers.find("one", [1; 32], 20).unwrap(), Some(made));
         assert!(answers.find("one", [2; 32], 20).is_err());
         assert_eq!(answers.find("two", [1; 32], 20).unwrap(), None);
         assert_eq!(answers.find("one", [2; 32], 10 + KEPT).unwrap(), None, "it is forgotten");

@@ -3,6 +3,7 @@
 use portico_core::Core;
 use portico_core::key::Name;
 use portico_core::look;
+use portico_crds::Cors;
 
 use super::product::addresses;
 use crate::openapi::Operation;
@@ -16,6 +17,8 @@ pub(crate) struct Place {
     pub(crate) url: String,
     /// The header that holds the key.
     pub(crate) header: String,
+    /// What pages of other origins may do.
+    pub(crate) cors: Option<Cors>,
     /// The only operations that the plan allows; empty is all.
     pub(crate) only: Vec<String>,
     /// Methods that the plan denies.
@@ -40,8 +43,6 @@ impl Place {
 pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
     let Some(spec) = core.credential(credential) else { return Vec::new() };
     let environment = look::resolve(&spec.environment, credential);
-    let Some(settings) = core.environment(&environment) else { return Vec::new() };
-    let header = settings.gateway.envoy.as_ref().map_or("x-api-key", |envoy| &envoy.api_key_header);
     let named = spec.subscription.as_ref();
     let subscriptions: Vec<Name> = match (named, core.application_of(credential)) {
         (Some(one), _) => vec![credential.beside(&one.name)],
@@ -68,7 +69,8 @@ pub(crate) fn places(core: &Core, credential: &Name) -> Vec<Place> {
                 product,
                 version: address.version,
                 url: address.url,
-                header: header.to_owned(),
+                header: address.header,
+                cors: address.cors,
                 closed,
                 only: covered.operations.clone(),
                 denied: denied.flat_map(|limit| limit.methods.clone()).collect(),

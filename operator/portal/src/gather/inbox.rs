@@ -240,6 +240,22 @@ pub(crate) fn team(core: &Core, application: &Name) -> Option<String> {
     Some(core.team(&team).map_or_else(|| team.to_string(), |spec| spec.title.clone()))
 }
 
+/// What granting a plan gives, in sentences.
+pub(crate) fn impact(core: &Core, name: &Name) -> Vec<String> {
+    let Some(plan) = core.plan(name) else { return Vec::new() };
+    let products: Vec<String> = plan
+        .products
+        .iter()
+        .filter_map(|one| Some(core.product(&look::resolve_product(one, name))?.title.clone()))
+        .collect();
+    let mut impact = vec![format!("Calls to {} on plan {}", crate::words::listed(&products), plan.title)];
+    impact.extend(plan.limits.iter().map(crate::words::limit));
+    if let Some(duration) = &plan.duration {
+        impact.push(format!("For {}", crate::words::span(&duration.to_string())));
+    }
+    impact
+}
+
 /// A plan that somebody looks after.
 #[derive(Clone, Debug)]
 pub(crate) struct Overseen {

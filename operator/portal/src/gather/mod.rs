@@ -8,6 +8,7 @@ pub(crate) mod consumer;
 pub(crate) mod inbox;
 pub(crate) mod life;
 pub(crate) mod offer;
+pub(crate) mod past;
 pub(crate) mod plans;
 pub(crate) mod product;
 pub(crate) mod state;

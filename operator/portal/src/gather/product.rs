@@ -4,7 +4,7 @@ use portico_core::Core;
 use portico_core::key::{Kind, Name};
 use portico_core::look;
 use portico_crds::{
-    ApiProductSpec, DocAudience, DocPage, EnvironmentSpec, Lifecycle, LifecycleStage, Owner, Phase, Stage,
+    ApiProductSpec, Cors, DocAudience, DocPage, EnvironmentSpec, Lifecycle, LifecycleStage, Owner, Phase, Stage,
 };
 
 use super::plans;
@@ -59,6 +59,10 @@ pub(crate) struct Address {
     pub(crate) stage: Stage,
     pub(crate) version: String,
     pub(crate) url: String,
+    /// The header that holds the key.
+    pub(crate) header: String,
+    /// What pages of other origins may do.
+    pub(crate) cors: Option<Cors>,
 }
 
 /// A product as a visitor sees it.
@@ -222,6 +226,8 @@ pub(crate) fn addresses(core: &Core, name: &Name, product: &ApiProductSpec) -> V
                 stage: spec.stage,
                 version: endpoint.version.clone().unwrap_or_else(|| first.to_owned()),
                 url,
+                header: spec.gateway.envoy.as_ref().map_or("x-api-key", |envoy| &envoy.api_key_header).to_owned(),
+                cors: endpoint.cors.clone(),
             });
         }
     }

@@ -32,7 +32,7 @@ pub(crate) async fn show(
                     p.muted { "Version 1" }
                     a.button.small href="/api/v1/openapi.json" { "OpenAPI document" }
                 }
-                (operations(&reference))
+                (operations(&reference, false))
             }
         }
     };

@@ -12,7 +12,6 @@ use serde_json::json;
 
 use super::Named;
 use crate::act::application;
-use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Posted};
 use crate::gather::address;
@@ -20,7 +19,6 @@ use crate::gather::consumer::subject;
 use crate::host::Edit;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, crumbs, empty, notice, page};
 use crate::wish;
 use crate::words::Tone;
@@ -99,8 +97,8 @@ pub(crate) async fn begin(
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Oops> {
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
+    let said = Said { once: wish::form(&portal).await?, ..Said::default() };
     let frame = portal.reading.look(|core| Frame::of(&portal, core, &visitor));
-    let said = Said { once: clock::word().ok_or_else(no_randomness)?, ..Said::default() };
     Ok(draw_new(&frame, &teams(person), &said, None))
 }
 
@@ -138,7 +136,7 @@ pub(crate) async fn edit(
     Path(named): Named,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
-    let once = clock::word().ok_or_else(no_randomness)?;
+    let once = wish::form(&portal).await?;
     let (frame, spec) = portal.reading.look(|core| {
         let spec = core.application(&name).cloned().ok_or(Oops::NotFound)?;
         Ok::<_, Oops>((Frame::of(&portal, core, &visitor), spec))
@@ -226,7 +224,7 @@ pub(crate) async fn ending(
     Path(named): Named,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
-    let once = clock::word().ok_or_else(no_randomness)?;
+    let once = wish::form(&portal).await?;
     let (frame, leaving) = portal.reading.look(|core| {
         let leaving = leaving(core, visitor.person.as_ref(), &name).ok_or(Oops::NotFound)?;
         Ok::<_, Oops>((Frame::of(&portal, core, &visitor), leaving))

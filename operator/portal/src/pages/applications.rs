@@ -40,6 +40,7 @@ pub(crate) async fn list(
         .look(|core| (Frame::of(&portal, core, &visitor), teams(core, person, (part - 1).saturating_mul(PART), PART)));
     let can_make =
         portal.host.writes() && person.teams.iter().any(|membership| membership.access.teams >= AccessLevel::Full);
+    let waiting = super::review::mine(&portal, person).await;
     let body = html! {
         div.head {
             div.row.between {
@@ -55,6 +56,7 @@ pub(crate) async fn list(
             }))
         }
         div.stack-wide {
+            (waiting)
             @for team in &teams { (of_team(team, part)) }
             (pages_of("/applications?", part, all.div_ceil(PART)))
         }
@@ -125,6 +127,7 @@ pub(crate) async fn show(
             (about(&shown))
             (subscriptions(&shown))
             (keys(&shown))
+            p { a href=(format!("{}/history", address("applications", &name))) { "Who did what with it" } }
         }
     };
     Ok(page(&frame, Place::Applications, &shown.title, &body))

@@ -11,18 +11,20 @@ use portico_crds::CredentialSpec;
 use serde::Deserialize;
 
 use super::Named;
+use super::explorer;
 use super::reference::reference;
 use crate::act::{self, credential::Revealed};
-use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Nothing, Posted};
 use crate::gather::address;
 use crate::gather::call::{self, Place as Called, curl};
 use crate::gather::state::{self, Credential};
+use crate::guard::{AskedHost, Secure};
 use crate::may::{Action, may};
+use crate::openapi::{Operation, Reference};
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, command, crumbs, facts, notice, page, when};
+use crate::wish;
 use crate::words::{self, Tone};
 
 /// What a credential's page shows.
@@ -92,8 +94,8 @@ pub(crate) async fn show(
     Path(named): Named,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
+    let once = wish::form(&portal).await?;
     let (frame, shown) = look(&portal, &visitor, &name)?;
-    let once = clock::word().ok_or_else(no_randomness)?;
     let Shown { credential, of, may_change, writes, .. } = &shown;
     let title = format!("Key {}", credential.title);
     let body = html! {
@@ -226,9 +228,12 @@ fn actions(frame: &Frame, shown: &Shown, once: &str) -> Markup {
 pub(crate) async fn reveal(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
+    Extension(host): Extension<AskedHost>,
+    Extension(secure): Extension<Secure>,
     Path(named): Named,
     Posted(Nothing {}): Posted<Nothing>,
 ) -> Result<Response, Oops> {
+    let origin = explorer::Origin::of(&host, secure);
     let name = super::name(&named);
     let (frame, shown) = look(&portal, &visitor, &name)?;
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
@@ -237,7 +242,10 @@ pub(crate) async fn reveal(
     let places = portal.reading.look(|core| call::places(core, &name));
     let mut commands = Vec::new();
     for place in &places {
-        commands.push((place.title.clone(), first_call(&portal, place, key.expose()).await));
+        let read = reference(&portal, &place.product, &place.version).await;
+        let reference = read.as_ref().and_then(|read| read.as_ref().as_ref().ok());
+        let call = first_call(place, reference, key.expose());
+        commands.push((place.title.clone(), call, try_out(&origin, place, reference, key.expose())));
     }
     let body = html! {
         (crumbs(&[Crumb::new("My applications", "/applications"), Crumb::new(shown.of.0.as_str(), shown.of.1.as_str())]))
@@ -249,27 +257,40 @@ pub(crate) async fn reveal(
                 }
             }
             section.stack { h2 { "Key" } (command(key.expose())) p.small.muted { "Made on " (when(made_at)) "." } }
-            @for (title, call) in &commands {
+            @for (title, call, panel) in &commands {
                 section.stack {
                     h2 { "Try it: " (title) }
                     p.muted { "In a terminal. It should answer with 200." }
                     (command(call))
+                    (panel)
                 }
             }
             @if commands.is_empty() { p.muted { "It opens nothing at the moment." } }
             div { a.button href=(shown.of.1) { "I have it" } }
         }
+        (explorer::script())
     };
-    Ok(page(&frame, Place::Applications, "Your key", &body))
+    let answer = page(&frame, Place::Applications, "Your key", &body);
+    Ok(explorer::connected(answer, places.iter().map(|place| place.url.as_str())))
 }
 
 /// A command that calls something simple.
-async fn first_call(portal: &Portal, place: &Called, key: &str) -> String {
-    let read = reference(portal, &place.product, &place.version).await;
-    let known = read.as_ref().and_then(|read| read.as_ref().as_ref().ok());
-    let operation = known.and_then(|reference| reference.first(|one| place.allows(one)));
+fn first_call(place: &Called, reference: Option<&Reference>, key: &str) -> String {
+    let operation = reference.and_then(|reference| reference.first(|one| place.allows(one)));
     let path = operation.map_or("/", |operation| operation.path.as_str());
     curl(&place.header, key, &format!("{}{path}", place.url))
+}
+
+/// The same in the page, while the key is shown.
+fn try_out(origin: &explorer::Origin, place: &Called, reference: Option<&Reference>, key: &str) -> Markup {
+    let Some(reference) = reference else { return html! {} };
+    let first = reference.first(|one| place.allows(one));
+    let mut operations: Vec<&Operation> = first.into_iter().collect();
+    let others = reference.operations().into_iter().filter(|one| place.allows(one));
+    operations.extend(others.filter(|one| first.is_none_or(|first| !std::ptr::eq(first, *one))));
+    let spot =
+        explorer::Spot { label: &place.title, url: &place.url, header: &place.header, cors: place.cors.as_ref() };
+    explorer::panel(origin, &[spot], &operations, Some(key), "h3")
 }
 
 /// What to do with a credential.

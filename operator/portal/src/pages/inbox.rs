@@ -8,13 +8,12 @@ use serde::Deserialize;
 
 use super::plan_change::differences;
 use crate::act::answer::why_not;
-use crate::clock;
 use crate::error::Oops;
 use crate::gather::address;
 use crate::gather::inbox::{self, Request, Requests, Which, Wish};
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Frame, Place, Tab, badge, empty, notice, page, pages_of, tabs, when};
+use crate::wish;
 use crate::words::{self, Tone};
 
 /// How many requests a page lists.
@@ -34,13 +33,14 @@ pub(crate) async fn requests(
     Query(Wanted { show, page: part }): Query<Wanted>,
 ) -> Result<Response, Oops> {
     let person = visitor.person.as_ref().ok_or(Oops::NotFound)?;
+    let once = wish::form(&portal).await?;
     let which = if show.as_deref() == Some("refused") { Which::Refused } else { Which::Waiting };
     let part = part.unwrap_or(1).max(1);
     let (frame, found) = portal.reading.look(|core| {
         let found = inbox::requests(core, person, which, (part - 1).saturating_mul(PART), PART);
         (Frame::of(&portal, core, &visitor), found)
     });
-    let once = clock::word().ok_or_else(no_randomness)?;
+    let review = super::review::inbox(&portal, &frame, person).await;
     let how = How { once: &once, writes: portal.host.writes(), picks: false, from: "requests" };
     let base = match which {
         Which::Waiting => "/requests?",
@@ -57,6 +57,7 @@ pub(crate) async fn requests(
             tab("Told no, or not yet", "/requests?show=refused", Which::Refused),
         ]))
         div.stack-wide {
+            @if which == Which::Waiting { (review) }
             (list(&frame, &found, which, &how))
             (pages_of(base, part, found.all.div_ceil(PART)))
         }

@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use super::Named;
 use crate::act::refer;
-use crate::clock;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
@@ -23,7 +22,6 @@ use crate::host::Edit;
 use crate::markdown;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Icon, Place, crumbs, empty, icon, notice, page};
 use crate::wish;
 use crate::words::{self, Tone};
@@ -51,10 +49,10 @@ pub(crate) async fn show(
     Query(Chosen { to }): Query<Chosen>,
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
+    let once = wish::form(&portal).await?;
     let (frame, _, change) = look(&portal, &visitor, &name)?;
     let Some(to) = to else { return Ok(draw(&frame, &name, &change, &list(&name, &change))) };
     let other = find(&change, &to)?;
-    let once = clock::word().ok_or_else(no_randomness)?;
     Ok(draw(&frame, &name, &change, &last_look(&frame, &name, &change, other, &once)))
 }
 

@@ -217,7 +217,11 @@ fn about(product: &Product) -> Markup {
             }
         }
         @if product.oversees {
-            div.card { h2 { "You look after it" } p { a href=(format!("{}/subscribers", address("apis", &product.name))) { "Who uses it" } } }
+            div.card {
+                h2 { "You look after it" }
+                p { a href=(format!("{}/subscribers", address("apis", &product.name))) { "Who uses it" } }
+                p { a href=(format!("{}/history", address("apis", &product.name))) { "Who did what with it" } }
+            }
         }
     }
 }

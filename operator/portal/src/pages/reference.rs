@@ -7,10 +7,13 @@ use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
 use portico_core::key::Name;
 
+use super::explorer;
 use super::product::{Sheet, head, look};
 use crate::documents::Read;
 use crate::error::Oops;
 use crate::gather::address;
+use crate::gather::product::Address;
+use crate::guard::{AskedHost, Secure};
 use crate::markdown;
 use crate::openapi::{self, Field, Operation, Reference};
 use crate::portal::{Portal, Visitor};
@@ -55,13 +58,17 @@ pub(super) async fn reference(portal: &Portal, product: &Name, version: &str) ->
 pub(crate) async fn show(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
+    Extension(host): Extension<AskedHost>,
+    Extension(secure): Extension<Secure>,
     Path((namespace, name, version)): Path<(String, String, String)>,
 ) -> Result<Response, Oops> {
+    let origin = explorer::Origin::of(&host, secure);
     let (frame, product) = look(&portal, &visitor, &(namespace, name))?;
     let read = reference(&portal, &product.name, &version).await.ok_or(Oops::NotFound)?;
     let raw = format!("{}/openapi/{version}", address("apis", &product.name));
     let versions: Vec<&str> =
         product.versions.iter().filter(|one| one.has_document).map(|one| one.name.as_str()).collect();
+    let places: Vec<&Address> = product.addresses.iter().filter(|place| place.version == version).collect();
     let base = format!("{}/reference", address("apis", &product.name));
     let body = html! {
         (head(&product, &Sheet::Reference))
@@ -87,7 +94,10 @@ pub(crate) async fn show(
                     (notice(Tone::Warn, &html! { strong { "The document has a mistake" } p { (problem) } }))
                 }
                 @match &*read {
-                    Ok(reference) => (operations(reference)),
+                    Ok(reference) => {
+                        (explorer::panel(&origin, &spots(&places), &reference.operations(), None, "h2"))
+                        (operations(reference, !places.is_empty()))
+                    },
                     Err(why) => (notice(Tone::Warn, &html! {
                         strong { "The document cannot be shown" }
                         p { (why) }
@@ -95,8 +105,21 @@ pub(crate) async fn show(
                 }
             }
         }
+        @if !places.is_empty() { (explorer::script()) }
     };
-    Ok(page(&frame, Place::Catalog, &format!("Reference · {}", product.title), &body))
+    let answer = page(&frame, Place::Catalog, &format!("Reference · {}", product.title), &body);
+    Ok(explorer::connected(answer, places.iter().map(|place| place.url.as_str())))
+}
+
+/// Where operations can be tried out.
+fn spots<'a>(places: &[&'a Address]) -> Vec<explorer::Spot<'a>> {
+    let spot = |place: &&'a Address| explorer::Spot {
+        label: &place.environment,
+        url: &place.url,
+        header: &place.header,
+        cors: place.cors.as_ref(),
+    };
+    places.iter().map(spot).collect()
 }
 
 /// The document itself, as it stands.
@@ -134,7 +157,8 @@ pub(super) fn groups(reference: &Reference) -> Markup {
 }
 
 /// Operations in their groups.
-pub(super) fn operations(reference: &Reference) -> Markup {
+pub(super) fn operations(reference: &Reference, can_try: bool) -> Markup {
+    let mut number = 0..;
     html! {
         @if let Some(description) = &reference.description { div.prose { (markdown::render(description)) } }
         @if reference.groups.is_empty() { p.muted { "The document describes no operation." } }
@@ -142,14 +166,15 @@ pub(super) fn operations(reference: &Reference) -> Markup {
             section.stack {
                 h2 id=(format!("group-{index}")) { (title(&group.name)) }
                 @if let Some(description) = &group.description { div.prose.muted { (markdown::render(description)) } }
-                div.card.flush { @for operation in &group.operations { (one(operation)) } }
+                div.card.flush { @for operation in &group.operations { (one(operation, number.next().filter(|_| can_try))) } }
             }
         }
         @if reference.is_cut { p.muted { "There are more than are shown: the OpenAPI document has them all." } }
     }
 }
 
-fn one(operation: &Operation) -> Markup {
+/// An operation; with its number, it can be tried out.
+fn one(operation: &Operation, number: Option<usize>) -> Markup {
     html! {
         details.operation {
             summary {
@@ -160,6 +185,11 @@ fn one(operation: &Operation) -> Markup {
             }
             div.stack {
                 @if let Some(description) = &operation.description { div.prose { (markdown::render(description)) } }
+                @if let Some(number) = number {
+                    div { button.button.small type="button" hidden data-try=(number) {
+                        "Try it" span.hidden-visually { ": " (operation.method) " " (operation.path) }
+                    } }
+                }
                 @if let Some(id) = &operation.id { p.small.muted { "Operation " code { (id) } } }
                 @if !operation.parameters.is_empty() { h3 { "Parameters" } (fields("Parameters", &operation.parameters)) }
                 @if let Some((media, body)) = &operation.body {

@@ -12,7 +12,6 @@ use portico_crds::{ApprovalMode, RequestedScope, ScopeMode};
 use serde_json::json;
 
 use super::Named;
-use crate::clock;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
@@ -23,7 +22,6 @@ use crate::gather::state;
 use crate::host::Edit;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, notice, page};
 use crate::wish;
 use crate::words::{self, Tone};
@@ -94,8 +92,8 @@ pub(crate) async fn show(
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
 ) -> Result<Response, Oops> {
+    let once = wish::form(&portal).await?;
     let (frame, _, shown) = look(&portal, &visitor, &named)?;
-    let once = clock::word().ok_or_else(no_randomness)?;
     Ok(draw(&frame, &shown, &once, None))
 }
 

@@ -9,7 +9,6 @@ use portico_crds::{FieldKind, ScopeMode};
 
 use super::Named;
 use crate::act::subscribe::{Draft, Step, is_open, steps};
-use crate::clock;
 use crate::error::Oops;
 use crate::form::Posted;
 use crate::gather::address;
@@ -17,8 +16,8 @@ use crate::gather::offer::{Offer, offer};
 use crate::markdown;
 use crate::people::Person;
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Icon, Place, crumbs, empty, facts, icon, notice, page};
+use crate::wish;
 use crate::words::{self, Tone};
 
 /// What a step is called.
@@ -72,8 +71,9 @@ pub(crate) async fn begin(
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
 ) -> Result<Response, Oops> {
+    let once = wish::form(&portal).await?;
     let (frame, _, offer) = look(&portal, &visitor, &named)?;
-    let mut draft = Draft { once: clock::word().ok_or_else(no_randomness)?, ..Draft::default() };
+    let mut draft = Draft { once, ..Draft::default() };
     draft.application = match offer.applications.first() {
         Some((name, _)) => name.to_string(),
         None => "new".to_owned(),
@@ -111,6 +111,9 @@ pub(crate) async fn go_on(
     let deed = portal.reading.look(|core| draft.finish(core, &offer, &name))?;
     let subscription = deed.about.name.clone();
     let landed = deed.submit(&portal, &person, &draft.once).await?;
+    if let Some(id) = &landed.waits {
+        return Ok(Redirect::to(&super::review::address(id)).into_response());
+    }
     Ok(Redirect::to(&super::landed::address(&landed.commit, &subscription)).into_response())
 }
 

@@ -17,11 +17,11 @@ use crate::clock;
 use crate::error::Oops;
 use crate::form::{Confirmed, Posted};
 use crate::gather::address;
-use crate::gather::consumer::{Event, Subscription, subscription};
+use crate::gather::consumer::{Subscription, subscription};
 use crate::may::{Action, may};
 use crate::portal::{Portal, Visitor};
-use crate::sign_in::no_randomness;
 use crate::ui::{Crumb, Frame, Place, badge, crumbs, empty, facts, notice, page, when};
+use crate::wish;
 use crate::words::{self, Tone};
 
 /// Shows a subscription, to its team and to its plan's owner.
@@ -32,6 +32,7 @@ pub(crate) async fn show(
 ) -> Result<Response, Oops> {
     let name = super::name(&named);
     let person = visitor.person.as_ref();
+    let once = wish::form(&portal).await?;
     let writes = portal.host.writes();
     let (frame, shown, open, offered, answerable) = portal.reading.look(|core| {
         let subscription = subscription(core, person, &name).ok_or(Oops::NotFound)?;
@@ -43,7 +44,6 @@ pub(crate) async fn show(
     })?;
     let is_over = matches!(shown.standing.phase, Phase::Cancelled | Phase::Expired | Phase::Rejected);
     let can_make_keys = offered.is_some() && !is_over;
-    let once = clock::word().ok_or_else(no_randomness)?;
     let mut unseen = Vec::new();
     for credential in shown.credentials.iter().flatten().filter(|one| one.state.tone == Tone::Good) {
         let may_have = portal.reading.look(|core| {
@@ -85,7 +85,7 @@ pub(crate) async fn show(
                 @if shown.is_consumer { (keys(&shown)) @if can_make_keys && !open.is_empty() { (new_key_form(&frame, &shown, &open, &once)) } }
                 (scopes(&shown))
                 @if let Some(offered) = &offered { (life::section(&frame, offered, &once)) }
-                (history(&shown.history))
+                (history(&shown))
                 @if offered.as_ref().is_some_and(life::Offered::may_cancel) { (cancel_form(&frame, &shown, &once)) }
             }
             aside.stack aria-label="About this subscription" { (about(&shown)) }
@@ -240,7 +240,8 @@ fn scopes(shown: &Subscription) -> Markup {
     }
 }
 
-fn history(events: &[Event]) -> Markup {
+fn history(shown: &Subscription) -> Markup {
+    let events = &shown.history;
     html! {
         @if !events.is_empty() {
             section.stack aria-labelledby="history" {
@@ -258,6 +259,7 @@ fn history(events: &[Event]) -> Markup {
                         }
                     }
                 }
+                p { a href=(format!("{}/history", address("subscriptions", &shown.name))) { "All that happened, with its commits" } }
             }
         }
     }

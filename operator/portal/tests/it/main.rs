@@ -2,9 +2,11 @@
 
 mod api;
 mod applications;
+mod history;
 mod life;
 mod matrix;
 mod requests;
+mod review;
 mod scale;
 mod secure;
 mod teams;

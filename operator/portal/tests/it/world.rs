@@ -16,7 +16,8 @@ use portico_core::api_key::ApiKey;
 use portico_core::batch::{Author, Batch, Change, Fact, Object, Signature, Spec};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_portal::{
-    Edit, Host, HostError, Key, Landed, Portal, Refused, Remembered, SealingKey, Settings, Shared, Wish, router,
+    Asked, Edit, Entry, Fate, Host, HostError, Key, Landed, Past, Portal, Refused, Remembered, SealingKey, Settings,
+    Shared, Verdict, Waiting, Wish, router,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -24,13 +25,16 @@ use tower::ServiceExt;
 /// An identity provider that people may come from.
 pub const ISSUER: &str = "https://id.acme.example";
 
-/// What was wished for, and otherwise nothing.
+/// What was wished for and answered, what the repository tells, and otherwise nothing.
 #[derive(Default)]
 pub struct Fake {
     pub wishes: Mutex<Vec<Wish>>,
     /// Wishes that are not carried out: those whose summary has this in it.
     pub unwelcome: Mutex<Option<&'static str>>,
     pub remembered: Mutex<Remembered>,
+    pub verdicts: Mutex<Vec<Verdict>>,
+    pub history: Mutex<Vec<Entry>>,
+    pub waiting: Mutex<Vec<Waiting>>,
 }
 
 impl Host for Fake {
@@ -78,8 +82,9 @@ impl Host for Fake {
         if self.unwelcome.lock().unwrap().is_some_and(|text| wish.summary.contains(text)) {
             return ready(Err(Refused::Conflict("somebody was faster".to_owned()))).boxed();
         }
+        let waits = wish.review.then(|| wish.id.clone());
         self.wishes.lock().unwrap().push(wish);
-        ready(Ok(Landed { commit: "b".repeat(40) })).boxed()
+        ready(Ok(Landed { commit: "b".repeat(40), waits })).boxed()
     }
 
     fn has_read<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
@@ -102,6 +107,29 @@ impl Host for Fake {
 
     fn recall(&self, _: &'static str) -> BoxFuture<'_, Result<Arc<Remembered>, HostError>> {
         ready(Ok(Arc::new(self.remembered.lock().unwrap().clone()))).boxed()
+    }
+
+    fn history(&self, mut asked: Asked) -> BoxFuture<'_, Result<Past, HostError>> {
+        let mut entries = self.history.lock().unwrap().clone();
+        for entry in &mut entries {
+            entry.changed = (asked.concern)(std::mem::take(&mut entry.changed));
+        }
+        entries.retain(|entry| !entry.changed.is_empty());
+        ready(Ok(Past { entries, older: None, is_cut: false })).boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, HostError>> {
+        ready(Ok(self.waiting.lock().unwrap().clone())).boxed()
+    }
+
+    fn answer(&self, verdict: Verdict) -> BoxFuture<'_, Result<Landed, Refused>> {
+        self.verdicts.lock().unwrap().push(verdict);
+        ready(Ok(Landed { commit: "e".repeat(40), waits: None })).boxed()
+    }
+
+    fn fate<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Fate, HostError>> {
+        let waiting = self.waiting.lock().unwrap().iter().find(|one| one.id == id).cloned();
+        ready(Ok(waiting.map_or(Fate::Unknown, |waiting| Fate::Waiting(Box::new(waiting))))).boxed()
     }
 }
 

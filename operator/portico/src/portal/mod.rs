@@ -1,8 +1,10 @@
 //! What both portals have in common, that of `portico up` and that of `portico operator`: wishes in the writer's words, and what
 //! would come of them.
 
+pub mod past;
 mod preview;
 mod request;
+pub mod review;
 
 use portico_core::Core;
 use portico_core::key::Name;

@@ -1,51 +1,88 @@
 //! What a change would come to, found out beforehand: the core looks at the objects that it concerns, in a world of their own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
+use jiff::Timestamp;
 use portico_core::Core;
-use portico_core::batch::{Batch, Change, Spec};
+use portico_core::batch::{Batch, Change, Object, Spec};
 use portico_core::diagnostic::{Diagnostic, Severity};
 use portico_core::key::{Kind, Name, ObjectKey};
 use portico_core::look;
 use portico_crds::{ApprovalSpec, CredentialSpec, SubscriptionSpec};
+use portico_portal::Reading;
 
 /// What would be wrong with the objects that change. `before` changes first.
-pub fn preview(core: &Core, before: &[Change], changes: &[Change]) -> Vec<Diagnostic> {
-    let mut world = Surroundings { core, keys: BTreeSet::new() };
-    for change in before.iter().chain(changes) {
-        match change {
-            Change::Put(object) => world.around(&object.name, &object.spec),
-            Change::Remove(key) | Change::Delete { key, said: _, deletion: _ } => world.object(key),
-            Change::Document { .. } | Change::Findings(..) => {}
+pub fn preview(reading: &Reading, before: &[Change], changes: &[Change]) -> Vec<Diagnostic> {
+    // What changes the core waits for whoever looks at it: what is needed is taken, and judged afterwards.
+    reading.look(|core| Scene::gather(core, before, changes)).judge(before, changes)
+}
+
+/// All that a judgement needs.
+struct Scene {
+    now: Timestamp,
+    there: Vec<Object>,
+    /// Since when those are there that change.
+    created: HashMap<ObjectKey, Timestamp>,
+}
+
+impl Scene {
+    fn gather(core: &Core, before: &[Change], changes: &[Change]) -> Scene {
+        let mut world = Surroundings { core, keys: BTreeSet::new(), namespaces: BTreeSet::new() };
+        for change in before.iter().chain(changes) {
+            match change {
+                Change::Put(object) => world.around(&object.name, &object.spec),
+                Change::Remove(key) | Change::Delete { key, said: _, deletion: _ } => world.object(key),
+                Change::Document { .. } | Change::Findings(..) => {}
+            }
+        }
+        let Surroundings { core: _, mut keys, namespaces } = world;
+        let teams = core.teams().map(|(team, _)| team).filter(|team| namespaces.contains(team.namespace()));
+        keys.extend(teams.map(|team| team.clone().of(Kind::Team)));
+        keys.extend(core.portals().map(|(name, _)| name.of(Kind::Portal)));
+        keys.extend(core.environments().map(|(name, _)| name.clone().of(Kind::Environment)));
+        let created = changes.iter().filter_map(|change| match change {
+            Change::Put(object) => {
+                let key = object.key();
+                Some((key.clone(), core.created(&key)?))
+            }
+            _ => None,
+        });
+        Scene {
+            now: core.now(),
+            created: created.collect(),
+            there: keys.iter().filter_map(|key| core.object(key)).collect(),
         }
     }
-    world.keys.extend(core.objects().filter(|key| matches!(key.kind, Kind::Portal | Kind::Environment)));
-    let there = world.keys.iter().filter_map(|key| core.object(key)).map(Change::Put);
-    let now = core.now();
-    let mut small = Core::new();
-    small.apply(Batch { now, changes: there.chain(before.iter().cloned()).collect(), facts: Vec::new() });
-    // Those who are new come last.
-    let dated = changes.iter().cloned().map(|change| match change {
-        Change::Put(mut object) => {
-            let key = object.key();
-            object.created = core.created(&key).or(Some(now));
-            Change::Put(object)
-        }
-        other => other,
-    });
-    small.apply(Batch { now, changes: dated.collect(), facts: Vec::new() });
-    let put = changes.iter().filter_map(|change| match change {
-        Change::Put(object) => Some(object.key()),
-        _ => None,
-    });
-    let found = put.flat_map(|key| small.diagnostics_of(&key).cloned().collect::<Vec<_>>());
-    found.filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+
+    fn judge(self, before: &[Change], changes: &[Change]) -> Vec<Diagnostic> {
+        let Scene { now, there, created } = self;
+        let mut small = Core::new();
+        let there = there.into_iter().map(Change::Put).chain(before.iter().cloned()).collect();
+        small.apply(Batch { now, changes: there, facts: Vec::new() });
+        // Those who are new come last.
+        let dated = changes.iter().cloned().map(|change| match change {
+            Change::Put(mut object) => {
+                object.created = created.get(&object.key()).copied().or(Some(now));
+                Change::Put(object)
+            }
+            other => other,
+        });
+        small.apply(Batch { now, changes: dated.collect(), facts: Vec::new() });
+        let put = changes.iter().filter_map(|change| match change {
+            Change::Put(object) => Some(object.key()),
+            _ => None,
+        });
+        let found = put.flat_map(|key| small.diagnostics_of(&key).cloned().collect::<Vec<_>>());
+        found.filter(|diagnostic| diagnostic.severity == Severity::Error).collect()
+    }
 }
 
 /// Objects on which those depend that change.
 struct Surroundings<'a> {
     core: &'a Core,
     keys: BTreeSet<ObjectKey>,
+    /// Namespaces of which all Teams matter.
+    namespaces: BTreeSet<String>,
 }
 
 impl Surroundings<'_> {
@@ -75,9 +112,7 @@ impl Surroundings<'_> {
         if let Some(team) = core.application(name).and_then(|spec| spec.team.as_ref()) {
             self.keys.insert(ObjectKey::new(Kind::Team, name.namespace(), team.name.as_str()));
         }
-        for team in core.teams().map(|(team, _)| team).filter(|team| team.namespace() == name.namespace()) {
-            self.keys.insert(team.clone().of(Kind::Team));
-        }
+        self.namespaces.insert(name.namespace().to_owned());
         self.keys.extend(core.credentials_of_application(name).map(|one| one.clone().of(Kind::Credential)));
         for subscription in core.subscriptions_by(name) {
             if let Some(spec) = core.subscription(subscription) {
@@ -105,9 +140,7 @@ impl Surroundings<'_> {
         for product in &spec.products {
             self.keys.insert(look::resolve_product(product, name).of(Kind::ApiProduct));
         }
-        for team in self.core.teams().map(|(team, _)| team).filter(|team| team.namespace() == name.namespace()) {
-            self.keys.insert(team.clone().of(Kind::Team));
-        }
+        self.namespaces.insert(name.namespace().to_owned());
     }
 
     fn approval(&mut self, name: &Name, spec: &ApprovalSpec) {
@@ -134,8 +167,8 @@ impl Surroundings<'_> {
 mod tests {
     use std::sync::Arc;
 
-    use jiff::Timestamp;
-    use portico_core::batch::{Author, Object, Signature};
+    use portico_core::batch::{Author, Signature};
+    use portico_portal::Shared;
     use serde_json::{Value, json};
 
     use super::*;
@@ -162,16 +195,16 @@ mod tests {
         let plan = json!({ "title": "P", "products": [{ "name": "api" }], "approval": approval });
         let asks = |plan: &str| json!({ "application": { "name": "web" }, "plan": { "name": plan, "namespace": "o" } });
         let product = json!({ "title": "A", "consumers": { "from": "All" } });
-        let mut core = Core::new();
+        let mut core = Shared::new();
         let changes = vec![
             put(&key(Kind::ApiProduct, "o", "api"), product, ""),
             put(&key(Kind::Plan, "o", "plan"), plan, ""),
             put(&key(Kind::Application, "c", "web"), json!({ "title": "W" }), ""),
             put(&key(Kind::Subscription, "c", "one"), asks("plan"), "sara@acme.example"),
         ];
-        core.apply(Batch { now: Timestamp::UNIX_EPOCH, changes, facts: Vec::new() });
+        core.change(|core| core.apply(Batch { now: Timestamp::UNIX_EPOCH, changes, facts: Vec::new() }));
         let codes = |before: &[Change], change: Change| -> Vec<&'static str> {
-            preview(&core, before, &[change]).into_iter().map(|found| found.code).collect()
+            preview(&core.reading(), before, &[change]).into_iter().map(|found| found.code).collect()
         };
         let grant = json!({
             "subscription": { "name": "one", "namespace": "c" }, "decision": "Granted", "grant": { "plan": { "name": "plan" } },

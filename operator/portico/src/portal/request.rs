@@ -10,7 +10,7 @@ use crate::up::chain;
 
 /// A wish in the writer's words.
 pub fn request(wish: Wish) -> Result<Request, Refused> {
-    let Wish { id, once, name, mail, summary, edits } = wish;
+    let Wish { id, once, name, mail, summary, base, review, edits } = wish;
     let wrong = |error: &dyn Display| Refused::Unavailable(error.to_string());
     let path = |path: &str| path.parse::<FieldPath>().map_err(|error| wrong(&error));
     let edits = edits.into_iter().map(|edit| {
@@ -26,9 +26,9 @@ pub fn request(wish: Wish) -> Result<Request, Refused> {
         once: IdempotencyKey::new(&once).map_err(|error| wrong(&error))?,
         author: Person { name, mail },
         summary,
-        base: None,
+        base: base.map(|base| base.parse()).transpose().map_err(|error| wrong(&error))?,
         edits: edits.collect::<Result<_, Refused>>()?,
-        review: false,
+        review,
     })
 }
 
@@ -37,6 +37,9 @@ pub fn refused(refused: write::Refused) -> Refused {
     match refused {
         write::Refused::Invalid(problems) => Refused::Problems(problems),
         write::Refused::Conflict(conflict) => Refused::Conflict(conflict.to_string()),
+        changed @ (write::Refused::Changed { .. } | write::Refused::Rewritten { .. }) => {
+            Refused::Conflict(changed.to_string())
+        }
         write::Refused::KeyReused { .. } => Refused::SentBefore,
         unsure @ write::Refused::Unsure { .. } => Refused::Unsure(unsure.to_string()),
         other => Refused::Unavailable(chain(&other)),

@@ -21,6 +21,7 @@ use portico_git::watch::Signal;
 use portico_git::{Advance, CommitId, ReadError, Reader};
 use portico_portal::Shared;
 use portico_secrets::Store;
+use tokio::sync::watch;
 
 use super::gateway::{Gateway, News};
 use super::notes::{Notes, Written};
@@ -72,6 +73,8 @@ pub struct Engine {
     pub trouble: Option<String>,
     /// The newest commit that was taken over.
     pub commit: Option<CommitId>,
+    /// The same for those who wait for it: whoever sees it here finds it in the core.
+    pub read: watch::Sender<Option<CommitId>>,
     /// A newer one that was not, and why.
     pub refused: Option<(CommitId, String)>,
     /// Whether all that was wanted has been enforced at some moment.
@@ -97,6 +100,7 @@ impl Engine {
             loose: Vec::new(),
             trouble: None,
             commit: None,
+            read: watch::Sender::new(None),
             refused: None,
             caught_up: Cell::new(false),
         }
@@ -320,7 +324,12 @@ impl Engine {
         let (mut changes, mut facts) = (changes, facts);
         loop {
             let batch = Batch { now: Timestamp::now(), changes, facts };
-            let delta = self.core.change(|core| core.apply(batch));
+            let (read, commit) = (&self.read, self.commit);
+            let delta = self.core.change(|core| {
+                let delta = core.apply(batch);
+                read.send_if_modified(|known| std::mem::replace(known, commit) != commit);
+                delta
+            });
             changes = Vec::new();
             if let Some(announcement) = &mut announcement {
                 announcement.add(&delta);

@@ -69,6 +69,7 @@ pub fn run(options: &Up) -> anyhow::Result<()> {
         Some(address) => {
             let site = portal::Site {
                 events: events.clone(),
+                read: engine.read.subscribe(),
                 repository: files,
                 state: &state,
                 local: options.local_sign_in,

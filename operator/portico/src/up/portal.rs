@@ -15,14 +15,18 @@ use portico_core::key::{Kind, Name};
 use portico_git::watch::Trigger;
 use portico_git::write::{Options, Proposal, Target, Writer};
 use portico_git::{CommitId, Repository};
-use portico_portal::{Host, HostError, Key, Landed, Portal, Reading, Refused, Remembered, SealingKey, Settings, Wish};
+use portico_portal::{
+    Asked, Fate, Host, HostError, Key, Landed, Past, Portal, Reading, Refused, Remembered, SealingKey, Settings,
+    Verdict, Waiting, Wish,
+};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::control::ask;
 use super::engine::{Event, chain};
 use super::memory::Memory;
 use super::shown::ShownKeys;
-use crate::portal::{aside, committer, preview, refused, repository, request, stopping};
+use crate::portal::{aside, committer, past, preview, repository, review, stopping};
 
 /// The longest file that the portal shows, in bytes.
 const MOST: usize = 4 * 1024 * 1024;
@@ -30,6 +34,8 @@ const MOST: usize = 4 * 1024 * 1024;
 /// What a portal is made with.
 pub struct Site<'a> {
     pub events: Sender<Event>,
+    /// The newest commit that the core has.
+    pub read: watch::Receiver<Option<CommitId>>,
     /// A handle of its own: one belongs to one thread at a time.
     pub repository: Repository,
     pub state: &'a Path,
@@ -43,7 +49,7 @@ pub struct Site<'a> {
 
 /// Serves on an address and answers which one it is.
 pub async fn serve(address: SocketAddr, reading: Reading, site: Site<'_>) -> anyhow::Result<SocketAddr> {
-    let Site { events, repository, state, local, target, folder, trigger } = site;
+    let Site { events, read, repository, state, local, target, folder, trigger } = site;
     let listener = TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: choose another address with --portal, or none with --no-portal")
     })?;
@@ -52,6 +58,7 @@ pub async fn serve(address: SocketAddr, reading: Reading, site: Site<'_>) -> any
     let remembered = Memory::open(&state.join("portal.remembered")).context("cannot tell what the portal remembers")?;
     let host = Embedded {
         events,
+        read,
         repository: Arc::new(Mutex::new(repository)),
         reading: reading.clone(),
         shown: Arc::new(Mutex::new(shown)),
@@ -108,6 +115,7 @@ fn sealing_key(path: &Path) -> anyhow::Result<SealingKey> {
 
 struct Embedded {
     events: Sender<Event>,
+    read: watch::Receiver<Option<CommitId>>,
     repository: Arc<Mutex<Repository>>,
     reading: Reading,
     shown: Arc<Mutex<ShownKeys>>,
@@ -126,8 +134,7 @@ impl Embedded {
             let git = self.reading.look(repository);
             let committer = committer(git.as_ref().map(|(_, git)| git));
             let reading = self.reading.clone();
-            let previews =
-                move |proposal: &Proposal<'_>| reading.look(|core| preview(core, proposal.before, proposal.changes));
+            let previews = move |proposal: &Proposal<'_>| preview(&reading, proposal.before, proposal.changes);
             let options = Options { folder: self.folder.clone(), committer };
             Writer::new(self.target.clone(), options, previews)
         })
@@ -157,7 +164,7 @@ fn file_secret(folder: &Path, secret: &Name, key: Option<&str>) -> Result<String
 
 impl Host for Embedded {
     fn revision(&self) -> BoxFuture<'_, Option<String>> {
-        async { ask(&self.events, |engine| engine.commit).await.flatten().map(|commit| commit.to_string()) }.boxed()
+        ready(self.read.borrow().map(|commit| commit.to_string())).boxed()
     }
 
     fn file<'a>(&'a self, product: &'a Name, path: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, HostError>> {
@@ -217,9 +224,16 @@ impl Host for Embedded {
 
     fn submit(&self, wish: Wish) -> BoxFuture<'_, Result<Landed, Refused>> {
         async move {
-            let landed = self.writer().submit(request(wish)?).await.map_err(refused)?;
-            self.trigger.look();
-            Ok(Landed { commit: landed.commit.to_string() })
+            if let Some(base) = &wish.base
+                && !self.has_read(base).await.map_err(|error| Refused::Unavailable(error.to_string()))?
+            {
+                return Err(Refused::Conflict("the page was made from a commit that is gone".to_owned()));
+            }
+            let (commit, waits) = review::submit(self.writer(), wish).await?;
+            if waits.is_none() {
+                self.trigger.look();
+            }
+            Ok(Landed { commit: commit.to_string(), waits })
         }
         .boxed()
     }
@@ -227,7 +241,7 @@ impl Host for Embedded {
     fn has_read<'a>(&'a self, commit: &'a str) -> BoxFuture<'a, Result<bool, HostError>> {
         async move {
             let Ok(wanted) = commit.parse::<CommitId>() else { return Ok(false) };
-            let read = ask(&self.events, |engine| engine.commit).await.ok_or_else(stopping)?;
+            let read = *self.read.borrow();
             match read {
                 None => Ok(false),
                 Some(read) if read == wanted => Ok(true),
@@ -261,5 +275,36 @@ impl Host for Embedded {
 
     fn recall(&self, kind: &'static str) -> BoxFuture<'_, Result<Arc<Remembered>, HostError>> {
         ready(Ok(self.remembered.recall(kind))).boxed()
+    }
+
+    fn history(&self, asked: Asked) -> BoxFuture<'_, Result<Past, HostError>> {
+        async move {
+            let Some(head) = *self.read.borrow() else { return Ok(Past::default()) };
+            let (repository, folder) = (self.repository.clone(), self.folder.clone());
+            aside(move || {
+                // It takes a while, and files are wanted meanwhile.
+                let own = repository.lock().unwrap_or_else(PoisonError::into_inner).again();
+                past::read(&own.map_err(|error| HostError(chain(&error)))?, head, &folder, asked)
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, HostError>> {
+        review::waiting(self.writer()).boxed()
+    }
+
+    fn answer(&self, verdict: Verdict) -> BoxFuture<'_, Result<Landed, Refused>> {
+        async move {
+            let commit = review::answer(self.writer(), verdict).await?;
+            self.trigger.look();
+            Ok(Landed { commit: commit.to_string(), waits: None })
+        }
+        .boxed()
+    }
+
+    fn fate<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Fate, HostError>> {
+        review::fate(self.writer(), id).boxed()
     }
 }

@@ -221,12 +221,13 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn all(core: &Core, credential: &Name) -> Vec<Place> {
-        let place = |call::Place { product, title: _, version, url, header, only: _, denied: _, closed: _ }| Place {
-            product: Ref::of(&product),
-            version,
-            url,
-            header,
-        };
+        let place =
+            |call::Place { product, title: _, version, url, header, cors: _, only: _, denied: _, closed: _ }| Place {
+                product: Ref::of(&product),
+                version,
+                url,
+                header,
+            };
         call::places(core, credential).into_iter().map(place).collect()
     }
 }

@@ -112,7 +112,7 @@ pub(crate) struct Address {
 
 impl Address {
     pub(super) fn of(address: &product::Address) -> Address {
-        let product::Address { name, environment: _, stage, version, url } = address;
+        let product::Address { name, environment: _, stage, version, url, header: _, cors: _ } = address;
         Address { environment: Ref::of(name), stage: *stage, version: version.clone(), url: url.clone() }
     }
 }

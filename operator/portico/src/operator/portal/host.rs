@@ -7,7 +7,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, ready};
 use portico_core::key::Name;
 use portico_kube::portal::Memory;
-use portico_portal::{Host, HostError, Key, Landed, Reading, Refused, Wish};
+use portico_portal::{Asked, Fate, Host, HostError, Key, Landed, Past, Reading, Refused, Verdict, Waiting, Wish};
 use tokio::sync::{mpsc, oneshot};
 
 use super::written::Written;
@@ -103,5 +103,21 @@ impl Host for InCluster {
 
     fn is_synced(&self) -> bool {
         true
+    }
+
+    fn history(&self, asked: Asked) -> BoxFuture<'_, Result<Past, HostError>> {
+        self.written.history(asked).boxed()
+    }
+
+    fn waiting(&self) -> BoxFuture<'_, Result<Vec<Waiting>, HostError>> {
+        self.written.waiting().boxed()
+    }
+
+    fn answer(&self, verdict: Verdict) -> BoxFuture<'_, Result<Landed, Refused>> {
+        self.written.answer(verdict).boxed()
+    }
+
+    fn fate<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Fate, HostError>> {
+        self.written.fate(id).boxed()
     }
 }

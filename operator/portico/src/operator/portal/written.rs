@@ -15,11 +15,11 @@ use portico_core::key::{Kind, Name, ObjectKey};
 use portico_crds::PortalGit;
 use portico_git::CommitId;
 use portico_git::write::{Elsewhere, Options, Proposal, Target, Touched, Writer};
-use portico_portal::{HostError, Landed, Reading, Refused, Wish};
+use portico_portal::{Asked, Fate, HostError, Landed, Past, Reading, Refused, Verdict, Waiting, Wish};
 
 use crate::operator::held::Held;
 use crate::operator::repository::{auth, credentials, folder, url};
-use crate::portal::{aside, committer, preview, refused, repository, request};
+use crate::portal::{aside, committer, past, preview, repository, review};
 use crate::up::chain;
 
 /// How long the repository may take to answer.
@@ -28,6 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const FRESH: Duration = Duration::from_secs(1);
 /// So often the repository is asked for commits that it is not known to have.
 const ASKED: Duration = Duration::from_secs(10);
+/// So old may be what is told of the branch's history.
+const LATELY: Duration = Duration::from_secs(1);
 /// So many commits are followed at once.
 const MOST: usize = 1_024;
 
@@ -67,15 +69,43 @@ impl Written {
     /// Carries out a wish.
     pub async fn submit(&self, wish: Wish) -> Result<Landed, Refused> {
         let branch = self.branch().map_err(Refused::Unavailable)?;
-        let landed = branch.writer.submit(request(wish)?).await.map_err(refused)?;
-        let mut all = lock(&branch.landed);
-        if !all.contains(&landed.commit) {
-            if all.len() == MOST {
-                all.remove(0);
-            }
-            all.push(landed.commit);
+        // Pages are made from what is in the cluster, which is no commit.
+        let wish = Wish { base: None, ..wish };
+        let (commit, waits) = review::submit(&branch.writer, wish).await?;
+        if waits.is_none() {
+            branch.follow(commit);
         }
-        Ok(Landed { commit: landed.commit.to_string() })
+        Ok(Landed { commit: commit.to_string(), waits })
+    }
+
+    /// Wishes that wait on branches.
+    pub async fn waiting(&self) -> Result<Vec<Waiting>, HostError> {
+        review::waiting(&self.branch().map_err(HostError)?.writer).await
+    }
+
+    /// Takes one of them in, or turns it down.
+    pub async fn answer(&self, verdict: Verdict) -> Result<Landed, Refused> {
+        let branch = self.branch().map_err(Refused::Unavailable)?;
+        let commit = review::answer(&branch.writer, verdict).await?;
+        branch.follow(commit);
+        Ok(Landed { commit: commit.to_string(), waits: None })
+    }
+
+    /// What became of one.
+    pub async fn fate(&self, id: &str) -> Result<Fate, HostError> {
+        review::fate(&self.branch().map_err(HostError)?.writer, id).await
+    }
+
+    /// A part of the history of the branch. It may be ahead of what is synced.
+    pub async fn history(&self, asked: Asked) -> Result<Past, HostError> {
+        let branch = self.branch().map_err(HostError)?;
+        branch.fetch(LATELY).await?;
+        let (target, folder) = (branch.target.clone(), branch.folder.clone());
+        aside(move || match target.newest().map_err(|error| HostError(chain(&error)))? {
+            Some((repository, head)) => past::read(&repository, head, &folder, asked),
+            None => Ok(Past::default()),
+        })
+        .await
     }
 
     /// Whether the objects that a commit is about stand in the cluster as it says, or as the branch says since.
@@ -135,14 +165,8 @@ impl Branch {
         }
         let mut found = self.read(commit).await?;
         if found.is_none() {
-            // Another replica may have written it. The branch is fetched to list what waits there.
-            let mut asked = self.asked.lock().await;
-            if asked.is_none_or(|at| at.elapsed() > ASKED) {
-                let answer = self.writer.waiting().await;
-                *asked = Some(Instant::now());
-                answer.map_err(|refused| HostError(chain(&refused)))?;
-            }
-            drop(asked);
+            // Another replica may have written it.
+            self.fetch(ASKED).await?;
             found = self.read(commit).await?;
         }
         let found: About = found.map(Arc::from);
@@ -152,6 +176,29 @@ impl Branch {
         }
         known.insert(commit, (Instant::now(), found.clone()));
         Ok(found)
+    }
+
+    /// Fetches the branch, unless that was done a moment ago.
+    async fn fetch(&self, fresh: Duration) -> Result<(), HostError> {
+        let mut asked = self.asked.lock().await;
+        if asked.is_none_or(|at| at.elapsed() > fresh) {
+            // It is fetched to list what waits there.
+            let answer = self.writer.waiting().await;
+            *asked = Some(Instant::now());
+            answer.map_err(|refused| HostError(chain(&refused)))?;
+        }
+        Ok(())
+    }
+
+    /// Takes for there what a commit says, until it is in the cluster.
+    fn follow(&self, commit: CommitId) {
+        let mut all = lock(&self.landed);
+        if !all.contains(&commit) {
+            if all.len() == MOST {
+                all.remove(0);
+            }
+            all.push(commit);
+        }
     }
 
     async fn read(self: &Arc<Self>, commit: CommitId) -> Result<Option<Vec<Touched>>, HostError> {
@@ -213,7 +260,7 @@ impl Foresight {
             .chain(proposal.before.iter().cloned())
             .collect();
         let changes: Vec<Change> = proposal.changes.iter().cloned().map(|change| self.signed(change)).collect();
-        problems.extend(self.reading.look(|core| preview(core, &before, &changes)));
+        problems.extend(preview(&self.reading, &before, &changes));
         problems
     }
 
