@@ -143,7 +143,7 @@ pub(crate) async fn check(State((portal, route)): State<(Portal, Route)>, reques
     let answer = match route.reach {
         Reach::Everyone => Ok(()),
         Reach::SignedIn if person.is_some() => Ok(()),
-        Reach::SignedIn if is_read => Err(sign_in()),
+        Reach::SignedIn if is_read || route.is_api() => Err(sign_in()),
         Reach::SignedIn => Err(Oops::Foreign("The form was made for a session that has ended.")),
         Reach::Object(kind, action) => {
             let named = match RawPathParams::from_request_parts(&mut parts, &portal).await {

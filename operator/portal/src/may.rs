@@ -56,6 +56,8 @@ pub(crate) fn may(core: &Core, person: Option<&Person>, action: Action, object: 
             .is_some_and(|person| asked(core, name).iter().any(|plan| decides_about(core, person, name, plan).is_ok())),
         (Kind::Credential, Action::See) => of_credential(core, person, name).credentials >= AccessLevel::Read,
         (Kind::Credential, Action::Change) => of_credential(core, person, name).credentials >= AccessLevel::Full,
+        (Kind::Team, Action::See) => person.is_some_and(|person| person.teams.iter().any(|one| one.team == *name)),
+        (Kind::Team, Action::Change) => person.is_some_and(|person| person.access(name).teams >= AccessLevel::Full),
         _ => false,
     }
 }

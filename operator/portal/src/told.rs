@@ -23,7 +23,7 @@ pub(crate) fn told(changed: &Changed) -> Vec<String> {
         (before, Spec::Credential(after)) => credential(of(before, as_credential), after),
         (_, Spec::Approval(after)) => return vec![approval(&key.name, after)],
         (None, Spec::Application(after)) => vec![format!("made application “{}”", after.title)],
-        (None, _) => vec![format!("made {} {}", key.kind, key.name)],
+        (None, _) => vec!["made it".to_owned()],
         (Some(_), _) => Vec::new(),
     };
     if *was_unread {

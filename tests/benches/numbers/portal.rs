@@ -58,7 +58,8 @@ impl Person {
         let answer = person.post("/sign-in/local", &format!("mail={mail}"));
         assert_eq!(answer.status, 303, "{}", answer.body);
         person.cookie = cookie(&answer);
-        person.token = person.get("/design").value("token").to_owned();
+        let token = person.get("/design").value("token").to_owned();
+        person.token = token;
         person
     }
 

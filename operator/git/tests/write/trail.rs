@@ -10,7 +10,7 @@ use portico_git::{CommitId, Repository};
 use crate::stage::{Hand, TEAM, application, git, person, put, request, set, subscription};
 
 fn window(before: Option<CommitId>, most: usize) -> Window {
-    Window { before, most, looks: 10_000, patience: Duration::from_secs(60), words: Vec::new() }
+    Window { before, most, looks: 10_000, patience: Duration::from_mins(1), words: Vec::new() }
 }
 
 fn trail(hand: &Hand, window: &Window) -> Trail {

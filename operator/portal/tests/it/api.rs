@@ -6,7 +6,9 @@ use crate::world::{Answer, Visitor, World, put};
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{Request, StatusCode, header};
+use jiff::Timestamp;
 use portico_core::key::Kind;
+use portico_portal::{Fate, Waiting};
 use serde_json::{Value, json};
 
 /// The key that the world has.
@@ -333,4 +335,61 @@ async fn subscribing_asks_for_what_the_wizard_asks_for() {
     assert_eq!(world.host.wishes.lock().unwrap()[0].edits.len(), 3);
     let follow = program.get(done.header("location").unwrap()).await;
     assert_eq!(read(&follow)["progress"], "Read", "it was not really written here");
+}
+
+#[tokio::test]
+async fn what_waits_for_a_review_says_so_until_it_is_looked_at() {
+    let mut world = World::new();
+    let git = json!({ "repository": "/srv/apis", "write": "PullRequest" });
+    world.change(vec![put(Kind::Portal, "platform", "acme", json!({ "title": "Acme", "git": git }))]);
+    let (sara, mia) = (world.visitor("sara@acme.example").await, world.visitor("mia@acme.example").await);
+    let (program, other) = (token(&world, &sara, "&write=yes").await, token(&world, &mia, "").await);
+    let made = async || {
+        let said = json!({ "team": { "namespace": "shop", "name": "shop" }, "title": "Robots" });
+        let request = program.request("POST", "/api/v1/applications").header("idempotency-key", "one");
+        program.send(request, &said.to_string()).await
+    };
+    let first = made().await;
+    assert_eq!(first.status, StatusCode::ACCEPTED, "{}", first.body);
+    let wish = world.host.wishes.lock().unwrap()[0].clone();
+    assert!(wish.review && wish.base.is_none(), "a program has seen no page: {wish:?}");
+    let said = read(&first);
+    assert_eq!((&said["progress"], &said["isFinal"]), (&json!("InReview"), &json!(false)));
+    assert_eq!(said["review"], json!(wish.id));
+    let path = first.header("location").unwrap().to_owned();
+    assert!(path.contains(&format!("review={}", wish.id)), "{path}");
+    is_problem(&program.get(&path).await, StatusCode::NOT_FOUND);
+
+    world.host.waiting.lock().unwrap().push(Waiting {
+        id: wish.id.clone(),
+        commit: "f".repeat(40),
+        branch: format!("portico/{}", wish.id),
+        name: wish.name.clone(),
+        mail: wish.mail.clone(),
+        since: Timestamp::UNIX_EPOCH,
+        summary: wish.summary.clone(),
+        changed: Vec::new(),
+        has_more: false,
+    });
+    assert_eq!(read(&program.get(&path).await)["progress"], "InReview");
+    is_problem(&other.get(&path).await, StatusCode::NOT_FOUND);
+    let again = made().await;
+    assert_eq!((again.header("idempotency-replayed"), &read(&again)["progress"]), (Some("true"), &json!("InReview")));
+
+    let (by, at) = ("Olga".to_owned(), Timestamp::UNIX_EPOCH);
+    let fate = |fate| drop(world.host.fates.lock().unwrap().insert(wish.id.clone(), fate));
+    let events = path.replace('?', "/events?");
+    fate(Fate::Declined { commit: "d".repeat(40), by: by.clone(), at, reason: "Not now".to_owned() });
+    let declined = read(&program.get(&path).await);
+    assert_eq!((&declined["progress"], &declined["isFinal"]), (&json!("Declined"), &json!(true)));
+    assert_eq!((&declined["commit"], &declined["reason"]), (&json!("d".repeat(40)), &json!("Not now")));
+    let told = program.get(&events).await.body;
+    assert!(told.contains("event: change") && told.contains("\"reason\":\"Not now\""), "{told}");
+
+    fate(Fate::TakenIn { commit: "e".repeat(40), by, at });
+    let taken = read(&program.get(&path).await);
+    assert_eq!((&taken["progress"], &taken["commit"]), (&json!("Read"), &json!("e".repeat(40))));
+    let told = program.get(&events).await.body;
+    assert!(told.contains("\"progress\":\"Read\"") && told.contains(&wish.id), "{told}");
+    assert_eq!(world.host.wishes.lock().unwrap().len(), 1, "sent again, it is asked for once");
 }

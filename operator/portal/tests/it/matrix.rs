@@ -125,9 +125,7 @@ async fn what_is_not_yours_is_not_there() {
                 Reach::Everyone | Reach::SignedIn | Reach::Object(..) => {}
             }
             if name == "stranger" && route.method != "GET" {
-                // Whoever has to sign in for everything there is led to where one does.
-                let signs_in = route.reach == Reach::SignedIn && status == StatusCode::SEE_OTHER;
-                assert!(status.is_client_error() || signs_in, "{place}");
+                assert!(status.is_client_error(), "{place}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A small world, a portal that shows it, and people who look at it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -35,6 +36,8 @@ pub struct Fake {
     pub verdicts: Mutex<Vec<Verdict>>,
     pub history: Mutex<Vec<Entry>>,
     pub waiting: Mutex<Vec<Waiting>>,
+    /// What became of wishes that wait no more.
+    pub fates: Mutex<HashMap<String, Fate>>,
 }
 
 impl Host for Fake {
@@ -128,6 +131,9 @@ impl Host for Fake {
     }
 
     fn fate<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Fate, HostError>> {
+        if let Some(fate) = self.fates.lock().unwrap().get(id) {
+            return ready(Ok(fate.clone())).boxed();
+        }
         let waiting = self.waiting.lock().unwrap().iter().find(|one| one.id == id).cloned();
         ready(Ok(waiting.map_or(Fate::Unknown, |waiting| Fate::Waiting(Box::new(waiting))))).boxed()
     }
