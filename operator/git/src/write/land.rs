@@ -214,7 +214,7 @@ impl Session<'_> {
                 std::thread::sleep(LONGEST_PAUSE.min(Duration::from_millis(1 << attempt.min(16))));
             }
             // What waits elsewhere may have come, moved or gone since it was looked at.
-            let takes_in = group.iter().any(|(write, _)| matches!(write, Write::Merge { .. }));
+            let takes_in = group.iter().any(|(write, _)| matches!(write, Write::Merge { .. } | Write::Decline { .. }));
             // Who reads may know of a commit earlier than who writes.
             let is_behind = group.iter().filter_map(|(write, _)| write.base()).any(|base| !self.has(base));
             let tip = self.tip(attempt > 0 || takes_in || is_behind)?;
