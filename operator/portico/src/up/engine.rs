@@ -73,7 +73,7 @@ pub struct Engine {
     pub trouble: Option<String>,
     /// The newest commit that was taken over.
     pub commit: Option<CommitId>,
-    /// The same for those who wait for it: whoever sees it here finds it in the core.
+    /// The same for those who wait for it: whoever sees it here finds it in the core, and the keys that it asks for.
     pub read: watch::Sender<Option<CommitId>>,
     /// A newer one that was not, and why.
     pub refused: Option<(CommitId, String)>,
@@ -324,12 +324,7 @@ impl Engine {
         let (mut changes, mut facts) = (changes, facts);
         loop {
             let batch = Batch { now: Timestamp::now(), changes, facts };
-            let (read, commit) = (&self.read, self.commit);
-            let delta = self.core.change(|core| {
-                let delta = core.apply(batch);
-                read.send_if_modified(|known| std::mem::replace(known, commit) != commit);
-                delta
-            });
+            let delta = self.core.change(|core| core.apply(batch));
             changes = Vec::new();
             if let Some(announcement) = &mut announcement {
                 announcement.add(&delta);
@@ -356,6 +351,7 @@ impl Engine {
                 break;
             }
         }
+        self.read.send_if_modified(|known| std::mem::replace(known, self.commit) != self.commit);
         if let Some(announcement) = announcement {
             self.say.announce(announcement);
         }
