@@ -188,6 +188,50 @@ fn an_answer_in_the_portal_is_that_persons() {
     tenancy.wait_condition("Approval", "apis", name, "Ready", ("True", "Ready"));
     let decided = &tenancy.object("Approval", "apis", name).expect("it is there").data["status"]["decided"];
     assert_eq!((&decided["by"], decided["commit"].is_string()), (&"olga@acme.example".into(), true), "{decided}");
+
+    // Who did what is what the repository says.
+    let history = sara.get(&format!("/subscriptions/{shop}/web-echo/history"));
+    for text in ["Subscribed to plan", "sara@acme.example", "Granted plan", "olga@acme.example", &sync.head()] {
+        assert!(history.body.contains(text), "{text}: {}", history.body);
+    }
+}
+
+#[test]
+fn what_gives_something_waits_on_a_branch_where_the_portal_asks_for_a_review() {
+    let (tenancy, _repo, bare) = site();
+    let team = "kind: Team\nmetadata: { name: apis, namespace: apis }\nspec:\n  title: APIs\n  \
+                members: [{ mail: olga@acme.example, access: { teams: Full } }]\n";
+    tenancy.apply(&format!("apiVersion: portico.dev/v1alpha1\n{team}"));
+    let portal = tenancy.portal(&bare.display().to_string());
+    tenancy.apply(&portal.replace("identities: GitAuthor", "identities: GitAuthor, write: PullRequest"));
+    let mut sync = Sync::new(&tenancy, &bare);
+    let (setup, portal) = tenancy.operator_with_portal("one");
+    let _operator = setup.ready();
+    let _gateway = tenancy.gateway(setup.xds());
+    let (mut sara, mut olga) = (Visitor::new(portal), Visitor::new(portal));
+    sara.wait_for("/", "Echo");
+    sara.sign_in("sara@acme.example");
+    olga.sign_in("olga@acme.example");
+    let shop = tenancy.namespace("shop");
+    let plan = format!("{}/echo-basic", tenancy.namespace("apis"));
+    let before = sync.head();
+    let (form, answer) = sara.subscribe(&plan, &format!("{shop}/web"));
+    let waits = Visitor::leads_to(&answer).unwrap_or_else(|| panic!("{}", answer.body));
+    assert!(waits.starts_with("/requests/waiting/"), "{waits}");
+    assert_eq!(sync.head(), before, "nothing of it holds");
+    assert_eq!(Visitor::leads_to(&sara.post(&form)), Some(waits.clone()), "the same form waits once");
+    assert!(sara.get(&waits).body.contains("Waiting for a review"));
+    assert!(!sara.get(&waits).body.contains("/take-in"), "nobody lets in their own");
+
+    let page = olga.get("/requests");
+    assert_eq!(olga.post(&Visitor::form(&page, "/take-in")).status, 303);
+    let merge = "Olga <olga@acme.example> by Portico: Web shop: subscribe to Echo, plan Basic";
+    assert!(sync.log().starts_with(merge), "{}", sync.log());
+    assert!(sara.get(&waits).body.contains("has let it in"));
+    sync.now();
+    tenancy.wait_status(&tenancy.key("shop", "web-echo"), 200);
+    let history = sara.wait_for(&format!("/subscriptions/{shop}/web-echo/history"), "Let it in:");
+    assert!(history.body.contains("olga@acme.example"), "{}", history.body);
 }
 
 /// `git daemon` for the folder of a bare repository. It ends when this is dropped.
