@@ -1,6 +1,7 @@
 //! The kind `Subscription`.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -94,9 +95,9 @@ pub struct SubscriptionSpec {
     #[schemars(length(min = 1, max = 64))]
     pub accepted_terms: Option<String>,
     /// What the plan wants to know, by the names of its `properties`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
-    pub properties: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Answers::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>", extend("maxProperties" = 32))]
+    pub properties: Answers,
     /// Whether access is off for now. Credentials stay, and work again afterwards.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub suspend: bool,
@@ -107,6 +108,40 @@ pub struct SubscriptionSpec {
     /// Whether it should leave the sandbox for production. Somebody may have to agree.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub go_live: bool,
+}
+
+/// Answers by the names of what is asked. Most Subscriptions give none, and then it takes no more than a pointer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+#[expect(clippy::box_collection, reason = "it is smaller where there are none, as nearly everywhere")]
+pub struct Answers(Option<Box<BTreeMap<String, String>>>);
+
+impl Answers {
+    /// Whether nothing is answered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl From<BTreeMap<String, String>> for Answers {
+    fn from(answers: BTreeMap<String, String>) -> Answers {
+        Answers((!answers.is_empty()).then(|| Box::new(answers)))
+    }
+}
+
+impl From<Answers> for BTreeMap<String, String> {
+    fn from(answers: Answers) -> BTreeMap<String, String> {
+        answers.0.map(|answers| *answers).unwrap_or_default()
+    }
+}
+
+impl Deref for Answers {
+    type Target = BTreeMap<String, String>;
+
+    fn deref(&self) -> &BTreeMap<String, String> {
+        static NONE: BTreeMap<String, String> = BTreeMap::new();
+        self.0.as_deref().unwrap_or(&NONE)
+    }
 }
 
 /// The wish to change to another plan, as far as that plan's `changeMode` lets you.

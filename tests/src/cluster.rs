@@ -329,6 +329,9 @@ impl Cluster {
     /// Lets the API server stand still: connections stay, and nothing comes through them.
     pub fn pause_api_server(&self) {
         self.signal_server("STOP");
+        // Not before all of its threads have heard of it.
+        let id = self.server.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Part::id);
+        wait::until("the API server stands still", || id.is_none_or(processes::is_stopped).then_some(()));
     }
 
     /// Lets it go on after [`Cluster::pause_api_server`].

@@ -44,6 +44,15 @@ pub fn peak(id: u32) -> Option<u64> {
     field(id, "VmHWM:")
 }
 
+/// Whether a process and all of its threads stand still.
+pub fn is_stopped(id: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{id}/task")) else { return false };
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    })
+}
+
 /// Processor time that was used so far, in user and kernel together, in hundredths of a second.
 pub fn ticks(id: u32) -> Option<u64> {
     let stat = stat(id)?;

@@ -175,7 +175,7 @@ impl Draft {
             change: None,
             scopes: scopes.collect(),
             accepted_terms: offer.card.terms.as_ref().map(|terms| terms.version.clone()),
-            properties: self.properties.clone(),
+            properties: self.properties.clone().into(),
             suspend: false,
             cancel_at: None,
             go_live: false,
