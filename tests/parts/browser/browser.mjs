@@ -62,7 +62,12 @@ export async function look(page, name) {
     await page.emulateMedia({ colorScheme });
     for (const [width, height] of [[1280, 900], [390, 844]]) {
       await page.setViewportSize({ width, height });
-      const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      // A page that is just coming may have no document yet.
+      const sizes = await page.waitForFunction(() => {
+        const root = document.documentElement;
+        return root && document.readyState === "complete" && { wider: root.scrollWidth - root.clientWidth };
+      });
+      const { wider } = await sizes.jsonValue();
       check(wider <= 0, `${name} at ${width}: ${wider} pixels wider than the screen`);
       // A world of its own: the page's policy forbids scripts that are not its own, and it stays in force.
       const session = await page.context().newCDPSession(page);

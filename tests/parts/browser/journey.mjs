@@ -102,6 +102,7 @@ const request = sara.url();
 const olga = await visitor();
 await signIn(olga, "olga@acme.example");
 await olga.getByRole("link", { name: /Requests/ }).click();
+await olga.waitForURL(/\/requests$/);
 await look(olga, "requests-waiting");
 await olga.getByRole("button", { name: "Approve Web shop <b>" }).click();
 await olga.waitForURL(/\/requests$/);
