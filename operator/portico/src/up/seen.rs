@@ -123,7 +123,7 @@ mod tests {
             change: None,
             scopes: Vec::new(),
             accepted_terms: None,
-            properties: BTreeMap::new(),
+            properties: portico_crds::Answers::default(),
             suspend: false,
             cancel_at: None,
             go_live: false,
