@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::accepted::carry;
-use super::sent::{Asked, List, Object, Part, Sent};
+use super::sent::{List, Listed, Object, Sent};
 use super::view::{Application, Ref};
 use super::{named, person};
 use crate::act;
@@ -24,12 +24,6 @@ pub(super) struct Sought {
     /// The team that owns it, as NAMESPACE/NAME.
     #[schemars(regex(pattern = r"^[a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}$"))]
     team: Option<String>,
-    /// How many items at most.
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    /// What the part before gave as `next`.
-    #[schemars(length(min = 1, max = 512))]
-    cursor: Option<String>,
 }
 
 /// Applications of one's teams.
@@ -37,9 +31,8 @@ pub(super) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     uri: Uri,
-    Asked(Sought { team, limit, cursor }): Asked<Sought>,
+    Listed { sought: Sought { team }, part }: Listed<Sought>,
 ) -> Result<Response, Oops> {
-    let part = Part::new(limit, cursor.as_deref())?;
     let team = team.map(|team| named("team", &team)).transpose()?;
     let person = person(&visitor)?;
     let (items, next) = portal.reading.look(|core| {

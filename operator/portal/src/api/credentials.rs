@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::accepted::carry;
-use super::sent::{Asked, Bare, List, Part, Sent};
+use super::sent::{Bare, List, Listed, Sent};
 use super::version::unchanged;
 use super::view::{Credential, Place, RevealedKey};
 use super::{named, person};
@@ -28,12 +28,6 @@ pub(super) struct Sought {
     /// The application that it is of, as NAMESPACE/NAME.
     #[schemars(regex(pattern = r"^[a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}$"))]
     application: Option<String>,
-    /// How many items at most.
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    /// What the part before gave as `next`.
-    #[schemars(length(min = 1, max = 512))]
-    cursor: Option<String>,
 }
 
 /// Keys of one's teams, without what they say.
@@ -41,9 +35,8 @@ pub(super) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     uri: Uri,
-    Asked(Sought { application, limit, cursor }): Asked<Sought>,
+    Listed { sought: Sought { application }, part }: Listed<Sought>,
 ) -> Result<Response, Oops> {
-    let part = Part::new(limit, cursor.as_deref())?;
     let wanted = application.map(|application| named("application", &application)).transpose()?;
     let person = person(&visitor)?;
     let (items, next) = portal.reading.look(|core| {

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::named;
-use super::sent::{Asked, List, Part, Whole};
+use super::sent::{Everything, List, Listed};
 use super::view::{Plan, Subscriber};
 use crate::error::Oops;
 use crate::gather::{plans, subscribers};
@@ -23,12 +23,6 @@ pub(super) struct Sought {
     /// A product that it covers, as NAMESPACE/NAME.
     #[schemars(regex(pattern = r"^[a-z0-9.-]{1,253}/[a-z0-9.-]{1,253}$"))]
     product: Option<String>,
-    /// How many items at most.
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    /// What the part before gave as `next`.
-    #[schemars(length(min = 1, max = 512))]
-    cursor: Option<String>,
 }
 
 /// Plans that whoever asks sees.
@@ -36,9 +30,8 @@ pub(super) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     uri: Uri,
-    Asked(Sought { product, limit, cursor }): Asked<Sought>,
+    Listed { sought: Sought { product }, part }: Listed<Sought>,
 ) -> Result<Response, Oops> {
-    let part = Part::new(limit, cursor.as_deref())?;
     let product = product.map(|product| named("product", &product)).transpose()?;
     let person = visitor.person.as_ref();
     let (items, next) = portal.reading.look(|core| {
@@ -69,9 +62,8 @@ pub(super) async fn subscribers(
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
     uri: Uri,
-    Asked(whole): Asked<Whole>,
+    Listed { sought: Everything {}, part }: Listed<Everything>,
 ) -> Result<Response, Oops> {
-    let part = whole.part()?;
     let from = part.from()?;
     let names = portal.reading.look(|core| subscribers::to_plan(core, &name(&named)));
     let found = subscribers::find(&portal.reading, visitor.person.as_ref(), &names, "", (from, part.limit));

@@ -7,7 +7,7 @@ use axum::{Extension, Json};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::sent::{Asked, List, Part};
+use super::sent::{List, Listed};
 use super::view::{Product, ProductSummary};
 use crate::error::Oops;
 use crate::gather::catalog::{Wanted, catalog};
@@ -25,12 +25,6 @@ pub(super) struct Sought {
     /// A tag that it has.
     #[schemars(length(max = 200))]
     tag: Option<String>,
-    /// How many items at most.
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    /// What the part before gave as `next`.
-    #[schemars(length(min = 1, max = 512))]
-    cursor: Option<String>,
 }
 
 /// Products that whoever asks sees.
@@ -38,12 +32,11 @@ pub(super) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     uri: Uri,
-    Asked(Sought { q, tag, limit, cursor }): Asked<Sought>,
+    Listed { sought: Sought { q, tag }, part }: Listed<Sought>,
 ) -> Result<Response, Oops> {
     if [&q, &tag].into_iter().flatten().any(|text| text.chars().count() > 200) {
         return Err(Oops::Malformed("`q` and `tag` have at most 200 characters.".to_owned()));
     }
-    let part = Part::new(limit, cursor.as_deref())?;
     let from = part.from()?;
     let query = search::Query::new(q.as_deref().unwrap_or_default());
     let in_docs = portal.search.in_docs(&portal, &query).await;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::accepted::carry;
 use super::person;
-use super::sent::{Asked, Bare, List, Once, Part, Sent};
+use super::sent::{Bare, List, Listed, Once, Sent};
 use super::view::Request;
 use crate::act::answer::{Say, answer};
 use crate::error::Oops;
@@ -27,12 +27,6 @@ use crate::portal::{Portal, Visitor};
 pub(super) struct Sought {
     /// Whether whoever asks may answer it.
     may_decide: Option<bool>,
-    /// How many items at most.
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    /// What the part before gave as `next`.
-    #[schemars(length(min = 1, max = 512))]
-    cursor: Option<String>,
 }
 
 /// Requests for what one looks after.
@@ -40,9 +34,8 @@ pub(super) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     uri: Uri,
-    Asked(Sought { may_decide, limit, cursor }): Asked<Sought>,
+    Listed { sought: Sought { may_decide }, part }: Listed<Sought>,
 ) -> Result<Response, Oops> {
-    let part = Part::new(limit, cursor.as_deref())?;
     let person = person(&visitor)?;
     let (items, next) = portal.reading.look(|core| {
         let names = inbox::waiting(core, person, may_decide);

@@ -36,9 +36,49 @@ impl<T: DeserializeOwned> FromRequestParts<Portal> for Asked<T> {
     type Rejection = Oops;
 
     async fn from_request_parts(parts: &mut Parts, _: &Portal) -> Result<Self, Oops> {
-        let query = parts.uri.query().unwrap_or_default();
-        let read = serde_urlencoded::from_str(query);
-        read.map(Asked).map_err(|error| Oops::Malformed(format!("The query does not read: {error}.")))
+        query(parts.uri.query().unwrap_or_default()).map(Asked)
+    }
+}
+
+fn query<T: DeserializeOwned>(text: &str) -> Result<T, Oops> {
+    serde_urlencoded::from_str(text).map_err(|error| Oops::Malformed(format!("The query does not read: {error}.")))
+}
+
+/// The query of a list: what is sought, and which part of it.
+#[derive(Debug)]
+pub(super) struct Listed<T> {
+    pub(super) sought: T,
+    pub(super) part: Part,
+}
+
+impl<T: DeserializeOwned> FromRequestParts<Portal> for Listed<T> {
+    type Rejection = Oops;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Portal) -> Result<Self, Oops> {
+        let pairs: Vec<(String, String)> = query(parts.uri.query().unwrap_or_default())?;
+        let (part, sought): (Vec<_>, Vec<_>) =
+            pairs.into_iter().partition(|(name, _)| matches!(name.as_str(), "limit" | "cursor"));
+        let apart = |pairs| serde_urlencoded::to_string::<Vec<(String, String)>>(pairs).unwrap_or_default();
+        let Wanted { limit, cursor } = query(&apart(part))?;
+        Ok(Listed { sought: query(&apart(sought))?, part: Part::new(limit, cursor.as_deref())? })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Listed<T> {
+    fn schema_name() -> Cow<'static, str> {
+        format!("{}List", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (mut sought, mut part) = (T::json_schema(generator), Wanted::json_schema(generator));
+        let fields = |schema: &mut Schema| match schema.get_mut("properties").map(Value::take) {
+            Some(Value::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        let mut all = fields(&mut sought);
+        all.append(&mut fields(&mut part));
+        sought.insert("properties".to_owned(), Value::Object(all));
+        sought
     }
 }
 
@@ -168,7 +208,7 @@ pub(super) struct List<T> {
 }
 
 impl Part {
-    pub(super) fn new(limit: Option<u32>, cursor: Option<&str>) -> Result<Part, Oops> {
+    fn new(limit: Option<u32>, cursor: Option<&str>) -> Result<Part, Oops> {
         let limit = limit.map_or(USUAL, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
         if !(1..=LONGEST).contains(&limit) {
             return Err(Oops::Malformed(format!("`limit` is between 1 and {LONGEST}.")));
@@ -231,22 +271,21 @@ impl<T: Serialize> List<T> {
     }
 }
 
-/// A query of a list without filters.
+/// Nothing is sought in particular.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Whole {
+pub(super) struct Everything {}
+
+/// Which part, as a query says it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
     /// How many items at most.
     #[schemars(range(min = 1, max = 100))]
-    pub(super) limit: Option<u32>,
+    limit: Option<u32>,
     /// What the part before gave as `next`.
     #[schemars(length(min = 1, max = 512))]
-    pub(super) cursor: Option<String>,
-}
-
-impl Whole {
-    pub(super) fn part(&self) -> Result<Part, Oops> {
-        Part::new(self.limit, self.cursor.as_deref())
-    }
+    cursor: Option<String>,
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::accepted::carry;
-use super::sent::{Asked, Bare, List, Object, Part, Sent, Whole};
+use super::sent::{Bare, Everything, List, Listed, Object, Sent};
 use super::version::unchanged;
 use super::view::{Credential, Ref, Subscription};
 use super::{named, person};
@@ -37,12 +37,6 @@ pub(super) struct Sought {
     application: Option<String>,
     /// How it stands.
     phase: Option<Phase>,
-    /// How many items at most.
-    #[schemars(range(min = 1, max = 100))]
-    limit: Option<u32>,
-    /// What the part before gave as `next`.
-    #[schemars(length(min = 1, max = 512))]
-    cursor: Option<String>,
 }
 
 /// Subscriptions of one's teams.
@@ -50,9 +44,8 @@ pub(super) async fn list(
     State(portal): State<Portal>,
     Extension(visitor): Extension<Visitor>,
     uri: Uri,
-    Asked(Sought { application, phase, limit, cursor }): Asked<Sought>,
+    Listed { sought: Sought { application, phase }, part }: Listed<Sought>,
 ) -> Result<Response, Oops> {
-    let part = Part::new(limit, cursor.as_deref())?;
     let wanted = application.map(|application| named("application", &application)).transpose()?;
     let person = person(&visitor)?;
     let (items, next) = portal.reading.look(|core| {
@@ -193,9 +186,9 @@ pub(super) async fn credentials(
     Extension(visitor): Extension<Visitor>,
     Path(named): Named,
     uri: Uri,
-    Asked(whole): Asked<Whole>,
+    Listed { sought: Everything {}, part }: Listed<Everything>,
 ) -> Result<Response, Oops> {
-    let (part, name) = (whole.part()?, name(&named));
+    let name = name(&named);
     let (items, next) = portal.reading.look(|core| {
         let sees =
             |name: &&Name| may(core, visitor.person.as_ref(), Action::See, &(*name).clone().of(Kind::Credential));

@@ -4,7 +4,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post};
 use portico_core::key::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::sent::{List, Whole};
+use super::sent::{Everything, List, Listed};
 use super::view::{
     Application, Credential, Plan, Product, ProductSummary, Request, RevealedKey, Subscriber, Subscription,
 };
@@ -111,7 +111,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Products that one sees",
             json::<List<ProductSummary>>(),
         )
-        .query::<products::Sought>(),
+        .query::<Listed<products::Sought>>(),
         endpoint(
             read(get(products::show)),
             "/api/v1/products/{namespace}/{name}",
@@ -130,7 +130,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Plans that one sees",
             json::<List<Plan>>(),
         )
-        .query::<plans::Sought>(),
+        .query::<Listed<plans::Sought>>(),
         endpoint(
             read(get(plans::show)),
             "/api/v1/plans/{namespace}/{name}",
@@ -149,7 +149,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Who uses a plan, for its owner",
             json::<List<Subscriber>>(),
         )
-        .query::<Whole>(),
+        .query::<Listed<Everything>>(),
         endpoint(
             read(get(applications::list)),
             "/api/v1/applications",
@@ -159,7 +159,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Applications of one's teams",
             json::<List<Application>>(),
         )
-        .query::<applications::Sought>(),
+        .query::<Listed<applications::Sought>>(),
         endpoint(
             write(post(applications::make)),
             "/api/v1/applications",
@@ -188,7 +188,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Subscriptions of one's teams",
             json::<List<Subscription>>(),
         )
-        .query::<subscriptions::Sought>(),
+        .query::<Listed<subscriptions::Sought>>(),
         endpoint(
             write(post(subscriptions::make)),
             "/api/v1/subscriptions",
@@ -227,7 +227,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Keys of a subscription, without what they say",
             json::<List<Credential>>(),
         )
-        .query::<Whole>(),
+        .query::<Listed<Everything>>(),
         endpoint(
             write(post(subscriptions::new_key)),
             "/api/v1/subscriptions/{namespace}/{name}/credentials",
@@ -247,7 +247,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Keys of one's teams, without what they say",
             json::<List<Credential>>(),
         )
-        .query::<credentials::Sought>(),
+        .query::<Listed<credentials::Sought>>(),
         endpoint(
             read(get(credentials::show)),
             "/api/v1/credentials/{namespace}/{name}",
@@ -316,7 +316,7 @@ pub(crate) fn table() -> Vec<Endpoint> {
             "Requests that wait for an answer, for what one looks after",
             json::<List<Request>>(),
         )
-        .query::<requests::Sought>(),
+        .query::<Listed<requests::Sought>>(),
         endpoint(
             read(get(requests::show)),
             "/api/v1/requests/{namespace}/{name}",
