@@ -14,8 +14,9 @@ use crate::diagnostic::Diagnostic;
 use crate::key::{Kind, Name, ObjectKey};
 use crate::world::World;
 
-/// What an object says, by kind.
-#[derive(Clone, Debug, PartialEq)]
+/// What an object says, by kind. Written down it is what stands below `spec`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 #[expect(missing_docs, reason = "each variant is named after its kind")]
 pub enum Spec {
     Portal(Box<PortalSpec>),

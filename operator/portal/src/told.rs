@@ -196,19 +196,7 @@ fn fields(before: &Spec, after: &Spec) -> String {
 }
 
 fn said(spec: &Spec) -> Map<String, Value> {
-    let said = match spec {
-        Spec::Portal(said) => serde_json::to_value(said),
-        Spec::Environment(said) => serde_json::to_value(said),
-        Spec::ApiProduct(said) => serde_json::to_value(said),
-        Spec::Plan(said) => serde_json::to_value(said),
-        Spec::Team(said) => serde_json::to_value(said),
-        Spec::Developer(said) => serde_json::to_value(said),
-        Spec::Application(said) => serde_json::to_value(said),
-        Spec::Subscription(said) => serde_json::to_value(said),
-        Spec::Approval(said) => serde_json::to_value(said),
-        Spec::Credential(said) => serde_json::to_value(said),
-    };
-    match said {
+    match serde_json::to_value(spec) {
         Ok(Value::Object(fields)) => fields,
         _ => Map::new(),
     }

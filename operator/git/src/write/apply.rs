@@ -20,20 +20,8 @@ use crate::tree::Entry;
 
 /// What an object says, as JSON.
 pub(crate) fn spec(spec: &Spec) -> Json {
-    let said = match spec {
-        Spec::Portal(said) => serde_json::to_value(said),
-        Spec::Environment(said) => serde_json::to_value(said),
-        Spec::ApiProduct(said) => serde_json::to_value(said),
-        Spec::Plan(said) => serde_json::to_value(said),
-        Spec::Team(said) => serde_json::to_value(said),
-        Spec::Developer(said) => serde_json::to_value(said),
-        Spec::Application(said) => serde_json::to_value(said),
-        Spec::Subscription(said) => serde_json::to_value(said),
-        Spec::Approval(said) => serde_json::to_value(said),
-        Spec::Credential(said) => serde_json::to_value(said),
-    };
     // Nothing in these types fails to be written.
-    said.unwrap_or_default()
+    serde_json::to_value(spec).unwrap_or_default()
 }
 
 /// A file that becomes another.

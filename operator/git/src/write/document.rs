@@ -108,17 +108,5 @@ pub(crate) fn new(object: &Object) -> String {
 
 /// What an object says, in the order of its fields.
 fn ordered(spec: &Spec) -> Yaml {
-    let said = match spec {
-        Spec::Portal(said) => serde_yaml::to_value(said),
-        Spec::Environment(said) => serde_yaml::to_value(said),
-        Spec::ApiProduct(said) => serde_yaml::to_value(said),
-        Spec::Plan(said) => serde_yaml::to_value(said),
-        Spec::Team(said) => serde_yaml::to_value(said),
-        Spec::Developer(said) => serde_yaml::to_value(said),
-        Spec::Application(said) => serde_yaml::to_value(said),
-        Spec::Subscription(said) => serde_yaml::to_value(said),
-        Spec::Approval(said) => serde_yaml::to_value(said),
-        Spec::Credential(said) => serde_yaml::to_value(said),
-    };
-    said.unwrap_or_default()
+    serde_yaml::to_value(spec).unwrap_or_default()
 }
