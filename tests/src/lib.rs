@@ -9,7 +9,6 @@
 pub mod admin;
 pub mod argocd;
 pub mod bare;
-pub mod browser;
 pub mod cluster;
 pub mod files;
 pub mod flux;

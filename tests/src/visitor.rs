@@ -26,23 +26,24 @@ impl Form {
     }
 }
 
-/// A visitor with a browser's memory for cookies.
+/// A visitor with a browser's memory for cookies, who knows the token of the page seen last.
 #[derive(Clone, Debug)]
 pub struct Visitor {
     portal: SocketAddr,
     cookies: BTreeMap<String, String>,
+    token: String,
 }
 
 impl Visitor {
     /// Somebody who comes for the first time.
     pub fn new(portal: SocketAddr) -> Visitor {
-        Visitor { portal, cookies: BTreeMap::new() }
+        Visitor { portal, cookies: BTreeMap::new(), token: String::new() }
     }
 
     /// The same person, with the same cookies, at another address.
     #[must_use]
     pub fn at(&self, portal: SocketAddr) -> Visitor {
-        Visitor { portal, cookies: self.cookies.clone() }
+        Visitor { portal, ..self.clone() }
     }
 
     /// Asks for a page; `None` where nobody answers.
@@ -85,6 +86,26 @@ impl Visitor {
     pub fn post(&mut self, form: &Form) -> Answer {
         let ask = Ask::method("POST", &form.action).form(&form.fields).patience(Duration::from_mins(1));
         self.send(ask).unwrap_or_else(|| panic!("nobody answers {}", form.action))
+    }
+
+    /// Sends a form that need not stand on a page, with the token of the page seen last.
+    ///
+    /// # Panics
+    ///
+    /// Without an answer.
+    pub fn send_fields(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let fields = [&[("token", self.token.as_str())], fields].concat();
+        let fields = fields.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        self.post(&Form { action: path.to_owned(), fields: fields.collect() })
+    }
+
+    /// Whether somebody has signed in.
+    ///
+    /// # Panics
+    ///
+    /// Without an answer.
+    pub fn is_signed_in(&mut self) -> bool {
+        self.get("/applications").status == 200
     }
 
     /// Where an answer leads.
@@ -146,15 +167,24 @@ impl Visitor {
     }
 
     fn send(&mut self, ask: Ask) -> Option<Answer> {
-        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let ask = if cookies.is_empty() { ask } else { ask.header("cookie", &cookies.join("; ")) };
-        let answer = http::once(self.portal, &ask).ok()?;
+        let answer = http::once(self.portal, &self.known(ask)).ok()?;
         for (_, set) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             if let Some((name, value)) = set.split(';').next().and_then(|pair| pair.split_once('=')) {
                 self.cookies.insert(name.to_owned(), value.to_owned());
             }
         }
+        let token = answer.body.split("name=\"token\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        if let Some(token) = token {
+            token.clone_into(&mut self.token);
+        }
         Some(answer)
+    }
+
+    /// A request with what the visitor's browser adds.
+    #[must_use]
+    pub fn known(&self, ask: Ask) -> Ask {
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if cookies.is_empty() { ask } else { ask.header("cookie", &cookies.join("; ")) }
     }
 }
 

@@ -5,11 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
-use portico_tests::browser::Browser;
 use portico_tests::http::Answer;
 use portico_tests::mailpit::{Mail, Mailpit};
 use portico_tests::mutual::Mutual;
 use portico_tests::scenario::Scenario;
+use portico_tests::visitor::Visitor;
 use portico_tests::wait;
 
 const ASKED: &str = "Look into your mail";
@@ -39,9 +39,9 @@ fn plain(mailpit: &Mailpit) -> Scenario {
     portal("127.0.0.1", mailpit.smtp().port(), "tls: None")
 }
 
-fn ask(browser: &mut Browser, mail: &str) -> Answer {
+fn ask(browser: &mut Visitor, mail: &str) -> Answer {
     browser.get("/sign-in");
-    browser.post("/sign-in/mail", &[("mail", mail), ("to", "/applications")])
+    browser.send_fields("/sign-in/mail", &[("mail", mail), ("to", "/applications")])
 }
 
 /// The mail that is the `count`-th, when it has come.
@@ -65,7 +65,7 @@ fn a_link_signs_in_once_and_only_in_the_browser_that_asked() {
     let at = scenario.launch.portal();
 
     // What is answered does not tell who is known here.
-    let (mut nobody, mut sara) = (Browser::new(at), Browser::new(at));
+    let (mut nobody, mut sara) = (Visitor::new(at), Visitor::new(at));
     let unknown = ask(&mut nobody, "nobody@elsewhere.example");
     let known = ask(&mut sara, "Sara@acme.example");
     let said = |answer: &Answer| (answer.status, answer.header("location").map(str::to_owned), answer.body.clone());
@@ -81,12 +81,12 @@ fn a_link_signs_in_once_and_only_in_the_browser_that_asked() {
     let (path, word) = parts(sent.link());
 
     // A link that was passed on signs nobody in, whoever presses what.
-    let mut other = Browser::new(at);
+    let mut other = Visitor::new(at);
     other.get("/sign-in");
     let page = other.get(&path);
     assert_eq!(page.status, 422);
     assert!(page.body.contains("asked for in another browser"), "{}", page.body);
-    let pressed = other.post("/sign-in/mail/open", &[("link", &word)]);
+    let pressed = other.send_fields("/sign-in/mail/open", &[("link", &word)]);
     assert_eq!(pressed.status, 422);
     assert!(!other.is_signed_in());
     // One that was made up.
@@ -105,7 +105,7 @@ fn a_link_signs_in_once_and_only_in_the_browser_that_asked() {
     assert!(!sara.is_signed_in(), "looking signs nobody in");
     let mut early = sara.clone();
     sara.get(&path);
-    let entered = sara.post("/sign-in/mail/open", &[("link", &word)]);
+    let entered = sara.send_fields("/sign-in/mail/open", &[("link", &word)]);
     assert_eq!((entered.status, entered.header("location")), (303, Some("/applications")), "{}", entered.body);
     assert!(sara.is_signed_in());
 
@@ -115,13 +115,13 @@ fn a_link_signs_in_once_and_only_in_the_browser_that_asked() {
         let page = browser.get(&path);
         assert_eq!(page.status, 422);
         assert!(page.body.contains("works once only"), "{}", page.body);
-        let pressed = browser.post("/sign-in/mail/open", &[("link", &word)]);
+        let pressed = browser.send_fields("/sign-in/mail/open", &[("link", &word)]);
         assert!([403, 422].contains(&pressed.status), "{}", pressed.status);
     }
     assert!(!early.is_signed_in());
 
     // One that was sent before Portico was started anew: nobody knows any more whether it was used.
-    let mut late = Browser::new(at);
+    let mut late = Visitor::new(at);
     ask(&mut late, "sara@acme.example");
     let (path, _) = parts(mail(&mailpit, 2).link());
     drop(portico);
@@ -141,7 +141,7 @@ fn old_links_many_mails_and_a_server_that_is_down() {
     let at = scenario.launch.portal();
     let smtp = format!("smtp: {{ host: 127.0.0.1, port: {}, tls: None }}", mailpit.smtp().port());
     write(&scenario, "Acme quick", &format!("lifetime: 1s\n      {smtp}"));
-    let mut sara = Browser::new(at);
+    let mut sara = Visitor::new(at);
     wait::until("the Portal's new title", || sara.get("/sign-in").body.contains("Acme quick").then_some(()));
     ask(&mut sara, "sara@acme.example");
     let (path, word) = parts(mail(&mailpit, 1).link());
@@ -150,7 +150,7 @@ fn old_links_many_mails_and_a_server_that_is_down() {
     assert_eq!(page.status, 422);
     assert!(page.body.contains("too old"), "{}", page.body);
     sara.get("/sign-in");
-    assert_eq!(sara.post("/sign-in/mail/open", &[("link", &word)]).status, 422);
+    assert_eq!(sara.send_fields("/sign-in/mail/open", &[("link", &word)]).status, 422);
     assert!(!sara.is_signed_in());
 
     for bad in
@@ -160,7 +160,7 @@ fn old_links_many_mails_and_a_server_that_is_down() {
     }
     // Known or not, nobody is sent more than a few.
     for address in ["sara@acme.example", "nobody@elsewhere.example"] {
-        let statuses: Vec<u16> = (0..7).map(|_| ask(&mut Browser::new(at), address).status).collect();
+        let statuses: Vec<u16> = (0..7).map(|_| ask(&mut Visitor::new(at), address).status).collect();
         let taken = statuses.iter().filter(|status| **status == 303).count();
         assert_eq!(taken, if address.starts_with("sara") { 4 } else { 5 }, "{statuses:?}");
         assert_eq!(statuses.last(), Some(&429));
@@ -169,7 +169,7 @@ fn old_links_many_mails_and_a_server_that_is_down() {
     // Everybody is told when no mail can be sent, whoever they are.
     drop(mailpit);
     let down = ["olga@acme.example", "stranger@elsewhere.example"].map(|address| {
-        let answer = ask(&mut Browser::new(at), address);
+        let answer = ask(&mut Visitor::new(at), address);
         assert_eq!(answer.status, 503, "{}", answer.body);
         assert!(answer.body.contains("mail server of this portal does not answer"), "{}", answer.body);
         answer.body
@@ -194,19 +194,19 @@ fn mails_go_encrypted_to_a_server_that_is_believed_with_a_password() {
     let at = scenario.launch.portal();
     {
         let portico = scenario.up();
-        assert_eq!(ask(&mut Browser::new(at), "sara@acme.example").status, 503, "nobody has signed its certificate");
+        assert_eq!(ask(&mut Visitor::new(at), "sara@acme.example").status, 503, "nobody has signed its certificate");
         wait::until("a line in the log", || portico.output().contains("no mail can be sent").then_some(()));
         assert!(!portico.output().contains("a-password-of-tests"), "the password is in the log");
     }
     scenario.launch = scenario.launch.variable("SSL_CERT_FILE", certificate);
     let _portico = scenario.up();
-    let mut sara = Browser::new(at);
+    let mut sara = Visitor::new(at);
     let asked = ask(&mut sara, "sara@acme.example");
     assert_eq!(asked.status, 303, "{}", asked.body);
     let (path, word) = parts(mail(&mailpit, 1).link());
     sara.get(&path);
-    assert_eq!(sara.post("/sign-in/mail/open", &[("link", &word)]).status, 303);
+    assert_eq!(sara.send_fields("/sign-in/mail/open", &[("link", &word)]).status, 303);
     assert!(sara.is_signed_in());
     fs::write(secret.join("password"), "another\n").expect("a file");
-    assert_eq!(ask(&mut Browser::new(at), "sara@acme.example").status, 503, "a wrong password");
+    assert_eq!(ask(&mut Visitor::new(at), "sara@acme.example").status, 503, "a wrong password");
 }

@@ -1,14 +1,14 @@
 //! How quick the portal is with a thousand products: its pages, and the way from the last click to a call that works.
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use portico_tests::http::{Ask, Connection};
 use portico_tests::portico::Launch;
 use portico_tests::repo::Repo;
+use portico_tests::visitor::Visitor;
 use portico_tests::{load, ports, wait};
 
 use crate::table::{Table, count, quantile, time};
@@ -19,74 +19,6 @@ const LONG: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 8;
 /// How often somebody subscribes.
 const CLICKS: usize = 100;
-
-/// An answer of the portal.
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, wanted: &str) -> Option<&str> {
-        let line = self.head.lines().find(|line| line.to_ascii_lowercase().starts_with(&format!("{wanted}: ")))?;
-        line.split_once(": ").map(|(_, value)| value)
-    }
-
-    fn value(&self, field: &str) -> &str {
-        let rest = self.body.split(&format!("name=\"{field}\" value=\"")).nth(1).expect("a form");
-        rest.split('"').next().expect("a value")
-    }
-}
-
-/// Somebody who has signed in.
-struct Person {
-    portal: SocketAddr,
-    cookie: String,
-    token: String,
-}
-
-impl Person {
-    fn sign_in(portal: SocketAddr, mail: &str) -> Person {
-        let mut person = Person { portal, cookie: String::new(), token: String::new() };
-        let cookie = |answer: &Answer| {
-            let cookie = answer.header("set-cookie").expect("a session");
-            cookie.split(';').next().expect("a cookie").to_owned()
-        };
-        let page = person.get("/sign-in");
-        (person.cookie, person.token) = (cookie(&page), page.value("token").to_owned());
-        let answer = person.post("/sign-in/local", &format!("mail={mail}"));
-        assert_eq!(answer.status, 303, "{}", answer.body);
-        person.cookie = cookie(&answer);
-        let token = person.get("/design").value("token").to_owned();
-        person.token = token;
-        person
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        self.send(&format!("GET {path} HTTP/1.1\r\n"), "")
-    }
-
-    fn post(&self, path: &str, form: &str) -> Answer {
-        let form = format!("token={}&{form}", self.token);
-        let kind = "content-type: application/x-www-form-urlencoded\r\n";
-        self.send(&format!("POST {path} HTTP/1.1\r\n{kind}content-length: {}\r\n", form.len()), &form)
-    }
-
-    fn send(&self, head: &str, body: &str) -> Answer {
-        let Person { portal, cookie, token: _ } = self;
-        let mut stream = TcpStream::connect(portal).expect("the portal listens");
-        stream.set_nodelay(true).expect("a socket option");
-        let text = format!("{head}host: {portal}\r\ncookie: {cookie}\r\nconnection: close\r\n\r\n{body}");
-        stream.write_all(text.as_bytes()).expect("it takes a request");
-        let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).expect("it answers");
-        let text = String::from_utf8_lossy(&bytes);
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
-    }
-}
 
 /// Measures, and says what came of it.
 pub(crate) fn run() -> String {
@@ -101,16 +33,17 @@ pub(crate) fn run() -> String {
     let launch = Launch::new(repo.path()).arguments(["--local-sign-in"]);
     let mut portico = launch.start();
     portico.wait_ready_for(Duration::from_mins(5));
-    let sara = Person::sign_in(launch.portal(), "sara@acme.example");
+    let portal = launch.portal();
+    let (mut stranger, mut sara) = (Visitor::new(portal), Visitor::new(portal));
+    sara.sign_in("sara@acme.example");
 
     let mut text = format!("### The portal with {} products, each with a plan\n\n", count(PRODUCTS as u64));
     let mut table = Table::new(["page", "who", "requests a second", "p50", "p99", "the page", "with all it needs"]);
-    let stranger = Person { portal: launch.portal(), cookie: String::new(), token: String::new() };
     for path in ["/", "/?q=Product+7", "/apis/own/p-500"] {
-        for (who, person) in [("a stranger", &stranger), ("a developer", &sara)] {
+        for (who, person) in [("a stranger", &mut stranger), ("a developer", &mut sara)] {
             eprintln!("portal: {path}, {who}");
             let (bytes, whole) = weight(person, path);
-            let mut each = ask(person, path);
+            let mut each = ask(portal, person, path);
             #[expect(clippy::cast_precision_loss, reason = "some thousands")]
             let rate = each.len() as f64 / LONG.as_secs_f64();
             table.row([
@@ -127,7 +60,7 @@ pub(crate) fn run() -> String {
     text.push_str(&table.markdown());
     eprintln!("portal: subscribing");
     let address = (Ipv4Addr::LOCALHOST, gateway).into();
-    let mut clicks: Vec<Duration> = (0..CLICKS).map(|number| subscribe(&sara, address, number)).collect();
+    let mut clicks: Vec<Duration> = (0..CLICKS).map(|number| subscribe(&mut sara, address, number)).collect();
     text.push_str(
         "### From the last click of subscribing to the first 200 at Envoy, the key being revealed in between\n\n",
     );
@@ -143,7 +76,7 @@ pub(crate) fn run() -> String {
 }
 
 /// The bytes of a page, and with the files that it loads.
-fn weight(person: &Person, path: &str) -> (usize, usize) {
+fn weight(person: &mut Visitor, path: &str) -> (usize, usize) {
     let page = person.get(path);
     assert_eq!(page.status, 200, "{path}");
     let assets: BTreeSet<&str> = page.body.split('"').filter(|text| text.starts_with("/assets/")).collect();
@@ -152,11 +85,10 @@ fn weight(person: &Person, path: &str) -> (usize, usize) {
 }
 
 /// Several ask for a page again as soon as they have it.
-fn ask(person: &Person, path: &str) -> Vec<Duration> {
+fn ask(portal: SocketAddr, person: &Visitor, path: &str) -> Vec<Duration> {
     let asks: Vec<_> = (0..CONNECTIONS)
         .map(|_| {
-            let request = Ask::get(path).header("cookie", &person.cookie);
-            let portal = person.portal;
+            let request = person.known(Ask::get(path));
             thread::spawn(move || {
                 let mut connection = Connection::open(portal).expect("the portal listens");
                 let (begun, mut each) = (Instant::now(), Vec::new());
@@ -173,18 +105,19 @@ fn ask(person: &Person, path: &str) -> Vec<Duration> {
 }
 
 /// Subscribes with a new application, and calls with its key.
-fn subscribe(person: &Person, gateway: SocketAddr, number: usize) -> Duration {
+fn subscribe(person: &mut Visitor, gateway: SocketAddr, number: usize) -> Duration {
     let path = format!("/subscribe/own/p-{number}");
     let page = person.get(&path);
-    let form = format!("once={}&step=review&application=new&title=App+{number}&go=finish", page.value("once"));
+    let form = Visitor::form(&page, &path).with("step", "review").with("application", "new").with("go", "finish");
+    let form = form.with("title", &format!("App {number}"));
     let ask = |key: &str| Ask::get(&format!("/p-{number}/x")).key(key);
     let begun = Instant::now();
-    let answer = person.post(&path, &form);
+    let answer = person.post(&form);
     assert_eq!(answer.status, 303, "{}", answer.body);
     let to = answer.header("location").expect("a page that follows it");
     let name = to.split("&name=").nth(1).unwrap_or_else(|| panic!("{to}")).to_owned();
     let key = soon("the key", || {
-        let shown = person.post(&format!("/credentials/use/{name}/reveal"), "");
+        let shown = person.send_fields(&format!("/credentials/use/{name}/reveal"), &[]);
         (shown.status == 200).then(|| {
             let rest = shown.body.split("<code>").nth(1).expect("a key");
             rest.split('<').next().expect("its end").to_owned()
