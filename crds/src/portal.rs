@@ -298,7 +298,8 @@ pub struct PortalGit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub path: Option<String>,
-    /// `Commit` writes to the branch at once. `PullRequest` opens a pull request that somebody merges.
+    /// `Commit` writes to the branch at once. With `PullRequest` what would give somebody something waits on a branch `portico/ID`
+    /// until somebody takes it in, in the portal or in Git.
     #[serde(default)]
     pub write: GitWrite,
     /// The token or the private key to read and write with.
@@ -349,7 +350,7 @@ pub enum GitWrite {
     /// To the branch, at once.
     #[default]
     Commit,
-    /// By a pull request.
+    /// To a branch of its own first, where it would give somebody something.
     PullRequest,
 }
 

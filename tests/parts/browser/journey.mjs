@@ -39,7 +39,10 @@ await sara.getByRole("button", { name: "Show the key" }).first().click();
 await sara.getByRole("heading", { name: "Your key" }).waitFor();
 const [key, call] = await commands(sara);
 check((await until(call, "200")) === "200", `${call} does not answer 200`);
-console.log(`from the plan to a working call: ${Date.now() - began} ms`);
+const took = Date.now() - began;
+console.log(`from the plan to a working call: ${took} ms`);
+// A minute is promised, with a person's reading; what takes a machine longer than that keeps no promise.
+check(took < 60_000, `from the plan to a working call: ${took} ms`);
 await look(sara, "key");
 await sara.getByRole("link", { name: "I have it" }).click();
 
